@@ -1,0 +1,58 @@
+#include "config.h"
+
+#include "base/process.h"
+
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+/* linux/pidfd.h of 6.15, which may be newer than the headers here. */
+struct info {
+    uint64_t mask;
+    uint64_t cgroupid;
+    uint32_t ids[11];
+    int32_t exit_code;
+};
+#define INFO_EXIT (UINT64_C(1) << 3)
+#define GET_INFO  _IOWR(0xff, 11, struct info)
+
+static bool in_cgroup(pid_t pid, const char *cgroup)
+{
+    char path[64], text[4096];
+
+    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    return strstr(text, cgroup) != NULL;
+}
+
+int process_open(pid_t pid, const char *cgroup, bool *known)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    *known = fd >= 0 && cgroup[0] != '\0' && in_cgroup(pid, cgroup);
+    return fd;
+}
+
+bool process_exit_status(int pidfd, int *wait_status)
+{
+    struct info info = {.mask = INFO_EXIT};
+
+    if (ioctl(pidfd, GET_INFO, &info) < 0 || !(info.mask & INFO_EXIT))
+        return false;
+    *wait_status = info.exit_code;
+    return true;
+}

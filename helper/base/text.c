@@ -1,0 +1,228 @@
+#include "config.h"
+
+#include "base/text.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool text_reserve(struct text *t, size_t more)
+{
+    if (t->failed)
+        return false;
+    if (more >= SIZE_MAX / 2 - t->len) {
+        t->failed = true;
+        return false;
+    }
+    size_t need = t->len + more + 1;
+    if (need <= t->size)
+        return true;
+    size_t size = t->size ? t->size : 64;
+    while (size < need)
+        size *= 2;
+    char *data = realloc(t->data, size);
+    if (!data) {
+        t->failed = true;
+        return false;
+    }
+    t->data = data;
+    t->size = size;
+    return true;
+}
+
+void text_add(struct text *t, const char *bytes, size_t len)
+{
+    if (!text_reserve(t, len))
+        return;
+    memcpy(t->data + t->len, bytes, len);
+    t->len += len;
+    t->data[t->len] = '\0';
+}
+
+void text_puts(struct text *t, const char *s)
+{
+    text_add(t, s, strlen(s));
+}
+
+void text_printf(struct text *t, const char *fmt, ...)
+{
+    va_list ap;
+    char *s = NULL;
+
+    va_start(ap, fmt);
+    int len = vasprintf(&s, fmt, ap);
+    va_end(ap);
+    if (len < 0) {
+        t->failed = true;
+        return;
+    }
+    text_add(t, s, (size_t)len);
+    free(s);
+}
+
+/* Length of the UTF-8 character that starts at `s`, 0 where none does. */
+static size_t utf8_length(const unsigned char *s, size_t len)
+{
+    size_t n;
+    unsigned min, c;
+
+    if (s[0] < 0x80)
+        return 1;
+    if ((s[0] & 0xe0) == 0xc0) {
+        n = 2, min = 0x80, c = s[0] & 0x1f;
+    } else if ((s[0] & 0xf0) == 0xe0) {
+        n = 3, min = 0x800, c = s[0] & 0x0f;
+    } else if ((s[0] & 0xf8) == 0xf0) {
+        n = 4, min = 0x10000, c = s[0] & 0x07;
+    } else {
+        return 0;
+    }
+    if (n > len)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+        return 0;
+    return n;
+}
+
+bool utf8_valid(const char *s, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)s;
+
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_length(p + i, len - i);
+        if (n == 0)
+            return false;
+        i += n;
+    }
+    return true;
+}
+
+static void escape(struct text *t, const char *s, size_t most, bool quoted)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    size_t left = strlen(s), used = 0;
+
+    while (left > 0) {
+        char piece[8];
+        size_t n = utf8_length(p, left), out;
+
+        /* U+0080..U+009F are terminal control characters too. */
+        if (n == 0 || *p < 0x20 || *p == 0x7f || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0)) {
+            n = 1;
+            out = (size_t)snprintf(piece, sizeof piece, "\\x%02x", *p);
+        } else if (quoted && (*p == '"' || *p == '\\')) {
+            piece[0] = '\\';
+            piece[1] = (char)*p;
+            out = 2;
+        } else {
+            memcpy(piece, p, n);
+            out = n;
+        }
+        if (used + out > most) {
+            text_puts(t, "...");
+            return;
+        }
+        text_add(t, piece, out);
+        used += out;
+        p += n;
+        left -= n;
+    }
+}
+
+void text_escape(struct text *t, const char *s, size_t most)
+{
+    escape(t, s, most, true);
+}
+
+void text_display(struct text *t, const char *s, size_t most)
+{
+    escape(t, s, most, false);
+}
+
+void text_add_percent(struct text *t, const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '_' || c == '.' || c == '~';
+        if (plain)
+            text_add(t, s + i, 1);
+        else
+            text_printf(t, "%%%02X", c);
+    }
+}
+
+const char *text_str(const struct text *t)
+{
+    return t->data ? t->data : "";
+}
+
+char *text_take(struct text *t)
+{
+    char *s = NULL;
+
+    if (!t->failed)
+        s = t->data ? t->data : strdup("");
+    else
+        free(t->data);
+    *t = (struct text){0};
+    return s;
+}
+
+void text_free(struct text *t)
+{
+    free(t->data);
+    *t = (struct text){0};
+}
+
+char *text_format(const char *fmt, ...)
+{
+    va_list ap;
+    char *s = NULL;
+
+    va_start(ap, fmt);
+    if (vasprintf(&s, fmt, ap) < 0)
+        s = NULL;
+    va_end(ap);
+    return s;
+}
+
+int strings_take(struct strings *list, char *s)
+{
+    if (!s)
+        return -1;
+    char **items = realloc(list->items, (list->count + 2) * sizeof *items);
+    if (!items) {
+        free(s);
+        return -1;
+    }
+    items[list->count++] = s;
+    items[list->count] = NULL;
+    list->items = items;
+    return 0;
+}
+
+int strings_add(struct strings *list, const char *s)
+{
+    return strings_take(list, strdup(s));
+}
+
+void strings_free(struct strings *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+    *list = (struct strings){0};
+}
+
+void free_string(char **s)
+{
+    free(*s);
+    *s = NULL;
+}
