@@ -1,0 +1,89 @@
+#include "config.h"
+
+#include "policy/mount.h"
+
+#include "base/file.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A sticky bit doesn't help: it keeps others from renaming what is there, not
+ * from making what isn't there yet. */
+static int ancestor_check(int fd, const char *path, size_t len, struct error **err)
+{
+    struct stat st;
+    int shown = len > 0 ? (int)len : 1;
+
+    if (len == 0)
+        path = "/";
+    if (fstat(fd, &st) < 0)
+        return error_set(err, errno, "%.*s: cannot stat", shown, path);
+    if (S_ISLNK(st.st_mode))
+        return error_set(err, 0, "%.*s: is a symbolic link; name what it points to", shown, path);
+    if (!S_ISDIR(st.st_mode))
+        return error_set(err, ENOTDIR, "%.*s", shown, path);
+    if (st.st_uid != 0)
+        return error_set(err, 0,
+                         "%.*s: owned by uid %u, must be root's, or its owner could put "
+                         "something else below it",
+                         shown, path, (unsigned)st.st_uid);
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return error_set(err, 0,
+                         "%.*s: group or others may write it (mode %04o), so they could put "
+                         "something else below it",
+                         shown, path, (unsigned)st.st_mode & 07777);
+    return 0;
+}
+
+static int source_check(int fd, const char *path, struct error **err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return error_set(err, errno, "%s: cannot stat", path);
+    if (S_ISLNK(st.st_mode))
+        return error_set(err, 0, "%s: is a symbolic link; name what it points to", path);
+    return 0;
+}
+
+int mount_source_check(const char *path, struct error **err)
+{
+    if (path[0] != '/')
+        return error_set(err, 0, "%s: not an absolute path", path);
+    cleanup_fd int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, errno, "/: cannot open");
+    for (size_t i = 0;;) {
+        char part[NAME_MAX + 1];
+        size_t done = i;
+
+        while (path[i] == '/')
+            i++;
+        if (path[i] == '\0')
+            return source_check(fd, path, err);
+        size_t len = strcspn(path + i, "/");
+        if (len > NAME_MAX)
+            return error_set(err, ENAMETOOLONG, "%s", path);
+        memcpy(part, path + i, len);
+        part[len] = '\0';
+        if (strcmp(part, ".") == 0 || strcmp(part, "..") == 0)
+            return error_set(err, 0, "%s: has \"%s\" in it", path, part);
+        if (ancestor_check(fd, path, done, err) < 0)
+            return -1;
+        i += len;
+        int next = openat(fd, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (next < 0 && errno == EACCES)
+            return error_set(err, 0,
+                             "%.*s: the login may not look there, so it can't be checked: "
+                             "chmod o+x the directory it is in",
+                             (int)i, path);
+        if (next < 0)
+            return error_set(err, errno, "%.*s: cannot open", (int)i, path);
+        close_fd(&fd);
+        fd = next;
+    }
+}

@@ -1,0 +1,14 @@
+/* What a bind mount may show to a container. */
+#ifndef BERTH_POLICY_MOUNT_H
+#define BERTH_POLICY_MOUNT_H
+
+#include "base/error.h"
+
+/* Checks a bind mount's source on this machine: every directory on the way is
+ * root's and only root may write it, and no part is a symbolic link. So no login
+ * can swap what another one's container, or its own, gets to see. The last part
+ * may be anybody's: its owner can't put something else in its place. 0, or -1
+ * with an error that names the part at fault. */
+int mount_source_check(const char *path, struct error **err);
+
+#endif

@@ -1,0 +1,395 @@
+#include "config.h"
+
+#include "policy/option.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "policy/entry.h"
+#include "policy/value.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef BERTH_RUNTIMEDIR
+#define BERTH_RUNTIMEDIR "/run/berth"
+#endif
+
+/* Larger than any create body, small enough to be read at each login. */
+#define CREATE_MOST (1024 * 1024)
+
+static void *field(const struct option *option, struct policy *policy)
+{
+    return (char *)policy + option->offset;
+}
+
+static int string_replace(char **slot, const char *value, struct error **err)
+{
+    char *copy = strdup(value);
+
+    if (!copy)
+        return error_set(err, ENOMEM, "cannot keep it");
+    free(*slot);
+    *slot = copy;
+    return 0;
+}
+
+static int set_string(const struct option *option, struct policy *policy, const char *value,
+                      struct error **err)
+{
+    if (option->check && option->check(value, err) < 0)
+        return -1;
+    return string_replace(field(option, policy), value, err);
+}
+
+static int set_bool(const struct option *option, struct policy *policy, const char *value,
+                    struct error **err)
+{
+    return value_bool(value, field(option, policy), err);
+}
+
+static int set_pull(const struct option *option, struct policy *policy, const char *value,
+                    struct error **err)
+{
+    return value_pull(value, field(option, policy), err);
+}
+
+static int set_memory(const struct option *option, struct policy *policy, const char *value,
+                      struct error **err)
+{
+    return value_memory(value, field(option, policy), err);
+}
+
+static int set_memory_swap(const struct option *option, struct policy *policy, const char *value,
+                           struct error **err)
+{
+    return value_memory_swap(value, field(option, policy), err);
+}
+
+static int set_cpus(const struct option *option, struct policy *policy, const char *value,
+                    struct error **err)
+{
+    return value_cpus(value, field(option, policy), err);
+}
+
+static int set_pids(const struct option *option, struct policy *policy, const char *value,
+                    struct error **err)
+{
+    return value_pids(value, field(option, policy), err);
+}
+
+static int set_shell(const struct option *option, struct policy *policy, const char *value,
+                     struct error **err)
+{
+    char **slot = field(option, policy);
+
+    if (strcmp(value, "auto") == 0) {
+        free_string(slot);
+        return 0;
+    }
+    if (value_path(value, err) < 0) {
+        error_clear(err);
+        return error_set(err, 0, "must be \"auto\" or an absolute path");
+    }
+    return string_replace(slot, value, err);
+}
+
+static int set_sftp(const struct option *option, struct policy *policy, const char *value,
+                    struct error **err)
+{
+    char **slot = field(option, policy);
+
+    if (strcmp(value, "image") == 0) {
+        free_string(slot);
+        return 0;
+    }
+    if (strncmp(value, "image:", 6) != 0 || !value_is_path(value + 6, strlen(value + 6)))
+        return error_set(err, 0,
+                         "must be \"image\", or \"image:\" and an absolute path, as in "
+                         "\"image:/usr/lib/openssh/sftp-server\"");
+    return string_replace(slot, value + 6, err);
+}
+
+static int set_endpoint(const struct option *option, struct policy *policy, const char *value,
+                        struct error **err)
+{
+    struct engine_config *engine = field(option, policy);
+    char *socket, *host;
+
+    if (entry_endpoint(value, &socket, &host, err) < 0)
+        return -1;
+    free(engine->socket);
+    free(engine->host);
+    engine->socket = socket;
+    engine->host = host;
+    return string_replace(&engine->endpoint, value, err);
+}
+
+static int json_object_check(const char *text, size_t len, struct error **err)
+{
+    struct json_tokener *tokener = json_tokener_new();
+
+    if (!tokener)
+        return error_set(err, ENOMEM, "cannot read it");
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    /* With the NUL: without it a number or a word would seem to go on. */
+    struct json_object *object = json_tokener_parse_ex(tokener, text, (int)len + 1);
+    enum json_tokener_error failure = json_tokener_get_error(tokener);
+    size_t end = json_tokener_get_parse_end(tokener);
+    int result = 0;
+    if (failure != json_tokener_success)
+        result = error_set(err, 0, "not JSON: %s at byte %zu", json_tokener_error_desc(failure),
+                           end);
+    else if (!json_object_is_type(object, json_type_object))
+        result = error_set(err, 0, "not a JSON object: it must begin with \"{\"");
+    else if (end + strspn(text + end, " \t\r\n") != len)
+        result = error_set(err, 0, "has something after the JSON object, at byte %zu", end);
+    json_object_put(object);
+    json_tokener_free(tokener);
+    return result;
+}
+
+/* `value` is the file's path by now. */
+static int set_create(const struct option *option, struct policy *policy, const char *value,
+                      struct error **err)
+{
+    char **slot = field(option, policy);
+    size_t len;
+
+    cleanup_string char *text = file_read_trusted(value, TRUST_PUBLIC, CREATE_MOST, &len, err);
+    if (!text)
+        return -1;
+    if (json_object_check(text, len, err) < 0)
+        return error_wrap(err, "%s", value);
+    free(*slot);
+    *slot = text;
+    text = NULL;
+    return 0;
+}
+
+/* The part that says what an entry is for: a later one of the same takes its
+ * place. */
+static size_t key_length(const char *s, char separator)
+{
+    const char *end = separator ? strchr(s, separator) : NULL;
+
+    return end ? (size_t)(end - s) : strlen(s);
+}
+
+static int list_put(struct strings *list, const char *value, char separator, struct error **err)
+{
+    size_t key = key_length(value, separator);
+
+    for (size_t i = 0; i < list->count; i++) {
+        char *item = list->items[i];
+        if (key_length(item, separator) == key && memcmp(item, value, key) == 0)
+            return string_replace(&list->items[i], value, err);
+    }
+    if (strings_add(list, value) < 0)
+        return error_set(err, ENOMEM, "cannot keep it");
+    return 0;
+}
+
+static int add_string(const struct option *option, struct policy *policy, const char *value,
+                      struct error **err)
+{
+    if (option->check(value, err) < 0)
+        return -1;
+    return list_put(field(option, policy), value, '\0', err);
+}
+
+static int add_pair(const struct option *option, struct policy *policy, const char *value,
+                    struct error **err)
+{
+    if (option->check(value, err) < 0)
+        return -1;
+    return list_put(field(option, policy), value, '=', err);
+}
+
+static int add_capability(const struct option *option, struct policy *policy, const char *value,
+                          struct error **err)
+{
+    cleanup_string char *name = NULL;
+
+    if (entry_capability(value, &name, err) < 0)
+        return -1;
+    return list_put(field(option, policy), name, '\0', err);
+}
+
+/* Appends to one of the arrays, or replaces the entry with the same key. */
+#define DEFINE_ADD(type, array, counter, key)                                                      \
+    static int add_##type(const struct option *option, struct policy *policy, const char *value,   \
+                          struct error **err)                                                      \
+    {                                                                                              \
+        struct type entry;                                                                         \
+                                                                                                   \
+        (void)option;                                                                              \
+        if (entry_##type(value, &entry, err) < 0)                                                  \
+            return -1;                                                                             \
+        for (size_t i = 0; i < policy->counter; i++) {                                             \
+            if (strcmp(policy->array[i].key, entry.key) == 0) {                                    \
+                type##_clear(&policy->array[i]);                                                   \
+                policy->array[i] = entry;                                                          \
+                return 0;                                                                          \
+            }                                                                                      \
+        }                                                                                          \
+        void *bigger = reallocarray(policy->array, policy->counter + 1, sizeof entry);             \
+        if (!bigger) {                                                                             \
+            type##_clear(&entry);                                                                  \
+            return error_set(err, ENOMEM, "cannot keep it");                                       \
+        }                                                                                          \
+        policy->array = bigger;                                                                    \
+        policy->array[policy->counter++] = entry;                                                  \
+        return 0;                                                                                  \
+    }
+
+DEFINE_ADD(mount, mounts, mount_count, target)
+DEFINE_ADD(tmpfs, tmpfs, tmpfs_count, target)
+DEFINE_ADD(device, devices, device_count, container)
+DEFINE_ADD(ulimit, ulimits, ulimit_count, name)
+
+#define AT(member) .offset = offsetof(struct policy, member)
+
+const struct option options_top[] = {
+    {"runtime_dir", set_string, value_path, AT(runtime_dir), .builtin = BERTH_RUNTIMEDIR},
+    {0},
+};
+
+const struct option options_engine[] = {
+    {"endpoint", set_endpoint, AT(engine), .builtin = "unix:///run/docker.sock"},
+    {"tls_ca", set_string, value_path, AT(engine.tls_ca)},
+    {"tls_cert", set_string, value_path, AT(engine.tls_cert)},
+    {"tls_key", set_string, value_path, AT(engine.tls_key)},
+    {"registry_config", set_string, value_path, AT(engine.registry_config)},
+    {0},
+};
+
+const struct option options_session[] = {
+    {"image", set_string, value_image, AT(image)},
+    {"pull", set_pull, AT(pull), .builtin = "missing", .plain = true},
+    {"shell", set_shell, AT(shell), .builtin = "auto"},
+    {"workdir", set_string, value_path, AT(workdir), .optional = true},
+    {"user", set_string, value_user, AT(user), .builtin = "%U:%G", .place = EXPAND_USER},
+    {"hostname", set_string, value_hostname, AT(hostname), .optional = true},
+    {"network", set_string, value_network, AT(network), .builtin = "none"},
+    {"dns", add_string, value_address, AT(dns), .list = true},
+    {"mounts", add_mount, .list = true},
+    {"tmpfs", add_tmpfs, .list = true},
+    {"memory", set_memory, AT(memory), .builtin = "unlimited", .plain = true},
+    {"memory_swap", set_memory_swap, AT(memory_swap), .plain = true},
+    {"cpus", set_cpus, AT(nano_cpus), .builtin = "unlimited", .plain = true},
+    {"pids", set_pids, AT(pids), .builtin = "256", .plain = true},
+    {"ulimits", add_ulimit, .list = true, .plain = true},
+    {"cap_add", add_capability, AT(cap_add), .list = true, .plain = true},
+    {"cap_drop", add_capability, AT(cap_drop), .builtin = "ALL", .list = true, .plain = true},
+    {"no_new_privileges", set_bool, AT(no_new_privileges), .builtin = "yes", .plain = true},
+    {"security_opt", add_string, value_security_opt, AT(security_opt), .list = true},
+    {"read_only", set_bool, AT(read_only), .builtin = "no", .plain = true},
+    {"runtime", set_string, value_name, AT(runtime), .optional = true},
+    {"init", set_bool, AT(init), .builtin = "yes", .plain = true},
+    {"devices", add_device, .list = true},
+    {"labels", add_pair, value_label, AT(labels), .list = true},
+    {"env", add_pair, value_env, AT(env), .list = true},
+    {"accept_env", add_string, value_env_pattern, AT(accept_env),
+     .builtin = "LANG LC_* COLORTERM TZ", .list = true, .plain = true},
+    {"tty", set_bool, AT(tty), .builtin = "yes", .plain = true},
+    {"commands", add_string, value_filled, AT(commands), .place = EXPAND_SHELL, .list = true},
+    {"force_command", set_string, NULL, AT(force_command), .place = EXPAND_SHELL, .lines = true,
+     .optional = true},
+    {"banner", set_string, NULL, AT(banner), .lines = true, .optional = true},
+    {"deny", set_string, NULL, AT(deny), .lines = true, .optional = true},
+    {"create", set_create, AT(create), .optional = true, .file = true},
+    {"sftp", set_sftp, AT(sftp), .builtin = "image"},
+    {0},
+};
+
+static char *path_beside(const char *config, const char *name)
+{
+    const char *slash = strrchr(config, '/');
+
+    if (name[0] == '/' || !slash)
+        return strdup(name);
+    return text_format("%.*s/%s", (int)(slash - config), config, name);
+}
+
+static int expanded_apply(const struct option *option, const char *value, const char *config,
+                          struct policy *policy, struct error **err)
+{
+    if (value_text(value, option->lines, err) < 0)
+        return -1;
+    if (option->optional && value[0] == '\0') {
+        free_string(field(option, policy));
+        return 0;
+    }
+    if (!option->file)
+        return option->apply(option, policy, value, err);
+    cleanup_string char *path = path_beside(config, value);
+    if (!path)
+        return error_set(err, ENOMEM, "cannot keep it");
+    return option->apply(option, policy, path, err);
+}
+
+int option_apply(const struct option *option, const char *value, const struct account *account,
+                 const char *config, struct policy *policy, struct error **err)
+{
+    if (option->plain)
+        return expanded_apply(option, value, config, policy, err);
+    char *expanded = expand(value, account, option->place, err);
+    int result = expanded ? expanded_apply(option, expanded, config, policy, err) : -1;
+    free(expanded);
+    return result;
+}
+
+int option_check(const struct option *option, const char *value, const char *config,
+                 struct error **err)
+{
+    static const struct account somebody = {
+        .name = (char *)"user", .home = (char *)"/home/user", .uid = 1000, .gid = 1000};
+    struct policy scratch = {0};
+
+    if (option->file && strchr(value, '%')) {
+        cleanup_string char *expanded = expand(value, &somebody, option->place, err);
+        return expanded ? value_text(expanded, option->lines, err) : -1;
+    }
+    int result = option_apply(option, value, &somebody, config, &scratch, err);
+    policy_clear(&scratch);
+    return result;
+}
+
+#define CLEAR_EACH(type, array, counter)                                                           \
+    do {                                                                                           \
+        for (size_t i = 0; i < policy->counter; i++)                                               \
+            type##_clear(&policy->array[i]);                                                       \
+        free(policy->array);                                                                       \
+    } while (0)
+
+void policy_clear(struct policy *policy)
+{
+    char *const owned[] = {
+        policy->runtime_dir,    policy->engine.endpoint,
+        policy->engine.socket,  policy->engine.host,
+        policy->engine.tls_ca,  policy->engine.tls_cert,
+        policy->engine.tls_key, policy->engine.registry_config,
+        policy->image,          policy->shell,
+        policy->workdir,        policy->user,
+        policy->hostname,       policy->network,
+        policy->runtime,        policy->force_command,
+        policy->banner,         policy->deny,
+        policy->create,         policy->sftp,
+    };
+    struct strings *const lists[] = {
+        &policy->dns,    &policy->cap_add, &policy->cap_drop,   &policy->security_opt,
+        &policy->labels, &policy->env,     &policy->accept_env, &policy->commands,
+    };
+
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
+        free(owned[i]);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        strings_free(lists[i]);
+    CLEAR_EACH(mount, mounts, mount_count);
+    CLEAR_EACH(tmpfs, tmpfs, tmpfs_count);
+    CLEAR_EACH(device, devices, device_count);
+    CLEAR_EACH(ulimit, ulimits, ulimit_count);
+    *policy = (struct policy){0};
+}

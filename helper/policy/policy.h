@@ -1,0 +1,117 @@
+/* What one login gets: berth.conf merged and expanded for one user into one
+ * flat struct. berth.conf(5) is the reference of every option. */
+#ifndef BERTH_POLICY_POLICY_H
+#define BERTH_POLICY_POLICY_H
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* The login, from getuid() and NSS, never from the environment. */
+struct account {
+    char *name;
+    char *home;
+    uid_t uid;
+    gid_t gid;
+};
+
+/* Where the engine is; parsed and checked, not yet reached. */
+struct engine_config {
+    char *endpoint;                    /* as written, expanded */
+    char *socket;                      /* path of a unix socket, or NULL */
+    char *host;                        /* "HOST:PORT" of a TCP engine with TLS, or NULL */
+    char *tls_ca, *tls_cert, *tls_key; /* paths; all set where host is */
+    char *registry_config;             /* path of a docker config.json, or NULL */
+};
+
+enum pull { PULL_MISSING, PULL_ALWAYS, PULL_NEVER };
+
+struct mount {
+    char *source; /* absolute path on the host, or a volume's name */
+    char *target; /* absolute path in the container */
+    bool read_only;
+    bool volume; /* source names a volume */
+};
+
+struct tmpfs {
+    char *target;
+    char *options; /* "size=64m,mode=1777", or "" */
+};
+
+struct ulimit {
+    char *name;           /* "nofile" */
+    long long soft, hard; /* -1: unlimited */
+};
+
+struct device {
+    char *host, *container;
+    char *access; /* some of "rwm" */
+};
+
+/* All strings are expanded, owned by the policy, and never NULL unless said. */
+struct policy {
+    char *runtime_dir;
+    struct engine_config engine;
+
+    char *image; /* empty only where deny is set */
+    enum pull pull;
+    char *shell;    /* absolute path, or NULL: auto */
+    char *workdir;  /* or NULL: the image's */
+    char *user;     /* "2001:2001" */
+    char *hostname; /* or NULL: the engine's choice */
+    char *network;  /* "none", "bridge", "host" or a network's name */
+    struct strings dns;
+    struct mount *mounts;
+    size_t mount_count;
+    struct tmpfs *tmpfs;
+    size_t tmpfs_count;
+    long long memory;      /* bytes, 0: no limit */
+    long long memory_swap; /* bytes, memory and swap together, 0: engine's default, -1: no limit */
+    long long nano_cpus;   /* 1e-9 CPUs, 0: no limit */
+    long long pids;        /* -1: no limit */
+    struct ulimit *ulimits;
+    size_t ulimit_count;
+    struct strings cap_add, cap_drop;
+    bool no_new_privileges;
+    struct strings security_opt;
+    bool read_only;
+    char *runtime; /* or NULL: the engine's default */
+    bool init;
+    struct device *devices;
+    size_t device_count;
+    struct strings labels;     /* "key=value" */
+    struct strings env;        /* "NAME=value" */
+    struct strings accept_env; /* fnmatch patterns of names */
+    bool tty;
+    struct strings commands; /* patterns for command_allowed(); none: all */
+    char *force_command;     /* or NULL */
+    char *banner;            /* or NULL */
+    char *deny;              /* or NULL; not NULL: refuse with this message */
+    char *create;            /* JSON text of Engine API fields, checked to be an object, or NULL */
+    char *sftp;              /* path of the image's sftp-server, or NULL: the usual ones */
+};
+
+/* Reads and checks all of `path` (file.h's rules for a trusted file), whatever
+ * `account` is, then merges defaults and every matching `user` section in file
+ * order. Errors name FILE:LINE, or FILE where no one line is at fault. NULL on
+ * failure; free with policy_free. */
+struct policy *policy_load(const char *path, const struct account *account, struct error **err);
+
+/* The same for `len` bytes of text that were read already and that it may change;
+ * `path` is for messages and for the files that the text names. */
+struct policy *policy_parse(const char *path, char *data, size_t len, const struct account *account,
+                            struct error **err);
+
+void policy_free(struct policy *policy);
+
+static inline void cleanup_policy_ptr(struct policy **p)
+{
+    policy_free(*p);
+    *p = NULL;
+}
+#define cleanup_policy __attribute__((cleanup(cleanup_policy_ptr)))
+
+#endif
