@@ -1,0 +1,182 @@
+#include "config.h"
+
+#include "engine/container.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PATH_SIZE = 512 };
+
+/* Detach keys end an attach when they are typed; an empty value means the
+ * default, ctrl-p ctrl-q. 0xFE and 0xFF stand in no UTF-8 text. */
+#define NO_DETACH_KEYS "%FE,%FF,%FE,%FF"
+
+static struct http_call *start(struct engine *engine, const char *method, const char *path,
+                               const char *body, long timeout_ms, struct error **err)
+{
+    struct http_request request = {
+        .method = method, .path = path, .body = body, .timeout_ms = timeout_ms};
+
+    return http_start(engine_http(engine), &request, err);
+}
+
+static int call(struct engine *engine, const char *method, const char *path, const char *body,
+                long timeout_ms, struct error **err)
+{
+    cleanup_call struct http_call *c = start(engine, method, path, body, timeout_ms, err);
+
+    return c ? http_finish(engine_http(engine), c, err) : -1;
+}
+
+/* The reply's JSON object, or NULL. */
+static struct json_object *reply_object(const struct http_call *c)
+{
+    struct json_object *reply = json_tokener_parse(http_call_body(c, NULL));
+
+    if (reply && !json_object_is_type(reply, json_type_object)) {
+        json_object_put(reply);
+        reply = NULL;
+    }
+    return reply;
+}
+
+int container_create(struct engine *engine, const char *name, struct json_object *body,
+                     struct error **err)
+{
+    char path[PATH_SIZE];
+    struct json_object *id;
+    const char *text = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN);
+
+    if (!text)
+        return error_set(err, ENOMEM, "create body");
+    snprintf(path, sizeof path, "/containers/create?name=%s", name);
+    cleanup_call struct http_call *c = start(engine, "POST", path, text, ENGINE_CREATE_MS, err);
+    if (!c || http_finish(engine_http(engine), c, err) < 0)
+        return -1;
+    struct json_object *reply = reply_object(c);
+    bool made = http_call_status(c) == 201 && reply && json_object_object_get_ex(reply, "Id", &id);
+    json_object_put(reply);
+    return made ? 0
+                : error_set(err, 0, "engine: create: the answer is not that of a container engine");
+}
+
+struct hijack *container_attach(struct engine *engine, const char *name, struct error **err)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path,
+             "/containers/%s/attach?stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%s", name,
+             NO_DETACH_KEYS);
+    return hijack_open(engine_http(engine), path, ENGINE_ATTACH_MS, err);
+}
+
+int container_start(struct engine *engine, const char *name, struct error **err)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "/containers/%s/start", name);
+    return call(engine, "POST", path, NULL, ENGINE_START_MS, err);
+}
+
+struct http_call *container_wait(struct engine *engine, const char *name, struct error **err)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "/containers/%s/wait?condition=next-exit", name);
+    struct http_call *wait = start(engine, "POST", path, NULL, 0, err);
+    if (wait && http_await_header(engine_http(engine), wait, ENGINE_CONTROL_MS, err) < 0) {
+        http_call_free(wait);
+        wait = NULL;
+    }
+    return wait;
+}
+
+int container_wait_status(struct http_call *wait, int *status, struct error **err)
+{
+    struct json_object *code, *error, *message = NULL;
+
+    if (http_call_result(wait, err) < 0)
+        return -1;
+    struct json_object *reply = reply_object(wait);
+    if (!reply)
+        return error_set_kind(err, ERROR_LOST, "the container engine went away");
+    int rc = 0;
+    if (json_object_object_get_ex(reply, "Error", &error) &&
+        json_object_is_type(error, json_type_object) &&
+        json_object_object_get_ex(error, "Message", &message))
+        rc = error_set(err, 0, "engine: wait: %.200s", json_object_get_string(message));
+    else if (json_object_object_get_ex(reply, "StatusCode", &code) &&
+             json_object_is_type(code, json_type_int) && json_object_get_int(code) >= 0 &&
+             json_object_get_int(code) <= 255)
+        *status = json_object_get_int(code);
+    else
+        rc = error_set(err, 0, "engine: wait: the answer has no StatusCode from 0 to 255");
+    json_object_put(reply);
+    return rc;
+}
+
+struct http_call *container_resize(struct engine *engine, const char *name, unsigned rows,
+                                   unsigned cols, struct error **err)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "/containers/%s/resize?h=%u&w=%u", name, rows, cols);
+    return start(engine, "POST", path, NULL, ENGINE_CONTROL_MS, err);
+}
+
+struct http_call *container_kill(struct engine *engine, const char *name, int signal,
+                                 struct error **err)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "/containers/%s/kill?signal=%d", name, signal);
+    return start(engine, "POST", path, NULL, ENGINE_CONTROL_MS, err);
+}
+
+struct http_call *container_inspect(struct engine *engine, const char *name, struct error **err)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "/containers/%s/json", name);
+    return start(engine, "GET", path, NULL, ENGINE_CONTROL_MS, err);
+}
+
+pid_t container_inspect_pid(const struct http_call *inspect, char id[CONTAINER_ID_SIZE])
+{
+    struct json_object *state, *pid, *value;
+    pid_t result = 0;
+
+    id[0] = '\0';
+    if (!http_call_done(inspect) || http_call_status(inspect) != 200)
+        return 0;
+    struct json_object *reply = reply_object(inspect);
+    if (json_object_object_get_ex(reply, "State", &state) &&
+        json_object_is_type(state, json_type_object) &&
+        json_object_object_get_ex(state, "Pid", &pid) && json_object_is_type(pid, json_type_int))
+        result = json_object_get_int(pid);
+    if (json_object_object_get_ex(reply, "Id", &value) &&
+        json_object_get_string_len(value) == CONTAINER_ID_SIZE - 1)
+        snprintf(id, CONTAINER_ID_SIZE, "%s", json_object_get_string(value));
+    json_object_put(reply);
+    return result > 0 ? result : 0;
+}
+
+int container_delete(struct engine *engine, const char *name, bool *found, struct error **err)
+{
+    char path[PATH_SIZE];
+
+    *found = true;
+    snprintf(path, sizeof path, "/containers/%s?force=1&v=1", name);
+    if (call(engine, "DELETE", path, NULL, ENGINE_DELETE_MS, err) == 0)
+        return 0;
+    *found = error_kind(*err) != ERROR_NOT_FOUND;
+    if (*found && error_kind(*err) != ERROR_CONFLICT)
+        return -1;
+    error_clear(err);
+    return 0;
+}

@@ -1,0 +1,77 @@
+#include "config.h"
+
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The API as far as it was tested: 1.30 has wait's next-exit. */
+enum { API_MINOR_MIN = 30, API_MINOR_MAX = 47 };
+
+struct engine {
+    struct http *http;
+    int minor;
+};
+
+struct engine *engine_new(const struct http_target *target, struct error **err)
+{
+    struct engine *engine = calloc(1, sizeof *engine);
+
+    if (!engine) {
+        error_set(err, ENOMEM, "engine");
+        return NULL;
+    }
+    engine->http = http_new(target, err);
+    if (!engine->http) {
+        free(engine);
+        return NULL;
+    }
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (!engine)
+        return;
+    http_free(engine->http);
+    free(engine);
+}
+
+struct http *engine_http(struct engine *engine)
+{
+    return engine->http;
+}
+
+int engine_negotiate(struct engine *engine, struct error **err)
+{
+    struct http_request request = {.method = "GET", .path = "/_ping", .timeout_ms = ENGINE_PING_MS};
+    char version[16] = "";
+    char *end = version;
+    long minor = 0;
+
+    http_set_version(engine->http, "");
+    cleanup_call struct http_call *call = http_start(engine->http, &request, err);
+    if (!call || http_finish(engine->http, call, err) < 0)
+        return -1;
+    if (http_call_header(call, "Api-Version", version, sizeof version) &&
+        strncmp(version, "1.", 2) == 0)
+        minor = strtol(version + 2, &end, 10);
+    if (end == version || *end != '\0')
+        return error_set(err, 0,
+                         "engine: GET /_ping: no Api-Version in the answer; is this a "
+                         "container engine?");
+    if (minor < API_MINOR_MIN)
+        return error_set(err, 0, "engine: speaks API 1.%ld at most, 1.%d is needed: update it",
+                         minor, API_MINOR_MIN);
+    engine->minor = minor < API_MINOR_MAX ? (int)minor : API_MINOR_MAX;
+    snprintf(version, sizeof version, "1.%d", engine->minor);
+    http_set_version(engine->http, version);
+    return 0;
+}
+
+bool engine_has(const struct engine *engine, int minor)
+{
+    return engine->minor >= minor;
+}

@@ -1,0 +1,39 @@
+/* The engine: who it is and which version of its API both sides speak. */
+#ifndef BERTH_ENGINE_ENGINE_H
+#define BERTH_ENGINE_ENGINE_H
+
+#include "engine/http.h"
+
+struct engine;
+
+/* Limits of one call, in milliseconds; berth.conf(5) states them. */
+enum {
+    ENGINE_PING_MS = 5000,
+    ENGINE_CREATE_MS = 10000,
+    ENGINE_ATTACH_MS = 5000,
+    ENGINE_START_MS = 30000,
+    ENGINE_DELETE_MS = 5000,
+    ENGINE_CONTROL_MS = 5000, /* inspect, resize, kill, list */
+    ENGINE_PULL_IDLE_MS = 60000,
+};
+
+/* Connects nothing yet. `target` is borrowed. */
+struct engine *engine_new(const struct http_target *target, struct error **err);
+void engine_free(struct engine *engine);
+struct http *engine_http(struct engine *engine);
+
+/* Asks the engine who it is and settles the API version: the lower of ours and
+ * the engine's maximum (header Api-Version of /_ping). */
+int engine_negotiate(struct engine *engine, struct error **err);
+/* Whether the settled version is at least 1.MINOR. */
+bool engine_has(const struct engine *engine, int minor);
+
+/* Frees whichever call, NULL too. */
+static inline void cleanup_call_ptr(struct http_call **call)
+{
+    http_call_free(*call);
+    *call = NULL;
+}
+#define cleanup_call __attribute__((cleanup(cleanup_call_ptr)))
+
+#endif

@@ -1,0 +1,205 @@
+#include "config.h"
+
+#include "engine/hijack.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "engine/http_curl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { HEAD_MAX = 16 * 1024 };
+
+struct hijack {
+    CURL *easy;
+    curl_socket_t fd;
+    bool tls;
+    bool more;            /* TLS: the last read was full, the library may hold more */
+    char ahead[HEAD_MAX]; /* the reply's head, then bytes that came with it */
+    size_t ahead_start, ahead_end;
+};
+
+static ssize_t curl_errno(CURLcode rc)
+{
+    if (rc == CURLE_AGAIN)
+        errno = EAGAIN;
+    else
+        errno = rc == CURLE_SEND_ERROR ? EPIPE : ECONNRESET;
+    return -1;
+}
+
+static ssize_t stream_read(struct hijack *h, void *buf, size_t size)
+{
+    size_t n = 0;
+
+    if (!h->tls)
+        return recv(h->fd, buf, size, MSG_DONTWAIT);
+    CURLcode rc = curl_easy_recv(h->easy, buf, size, &n);
+    h->more = rc == CURLE_OK && n > 0;
+    return rc == CURLE_OK ? (ssize_t)n : curl_errno(rc);
+}
+
+ssize_t hijack_write(struct hijack *h, const void *buf, size_t len)
+{
+    size_t n = 0;
+
+    if (!h->tls)
+        return send(h->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    CURLcode rc = curl_easy_send(h->easy, buf, len, &n);
+    return rc == CURLE_OK ? (ssize_t)n : curl_errno(rc);
+}
+
+ssize_t hijack_splice(struct hijack *h, int fd, size_t most)
+{
+    if (h->tls) {
+        errno = EINVAL;
+        return -1;
+    }
+    return splice(fd, NULL, h->fd, NULL, most, SPLICE_F_NONBLOCK);
+}
+
+ssize_t hijack_read(struct hijack *h, void *buf, size_t size)
+{
+    size_t ahead = h->ahead_end - h->ahead_start;
+
+    if (ahead == 0)
+        return stream_read(h, buf, size);
+    if (size > ahead)
+        size = ahead;
+    memcpy(buf, h->ahead + h->ahead_start, size);
+    h->ahead_start += size;
+    return (ssize_t)size;
+}
+
+bool hijack_pending(const struct hijack *h)
+{
+    return h->more || h->ahead_start < h->ahead_end;
+}
+
+int hijack_fd(const struct hijack *h)
+{
+    return h->fd;
+}
+
+void hijack_shutdown_write(struct hijack *h)
+{
+    /* With TLS the engine's reader sees the end without a close_notify; it
+     * takes that for the end of stdin all the same. */
+    shutdown(h->fd, SHUT_WR);
+}
+
+void hijack_free(struct hijack *h)
+{
+    if (!h)
+        return;
+    curl_easy_cleanup(h->easy);
+    free(h);
+}
+
+/* Waits for `events`, until `end` on now_ms()'s clock. */
+static int hijack_wait(struct http *http, struct hijack *h, short events, long long end,
+                       struct error **err)
+{
+    struct pollfd fd = {.fd = h->fd, .events = events};
+    long long left = end - now_ms();
+
+    if (left <= 0)
+        return error_set_kind(err, ERROR_LOST, "no answer in time");
+    return http_curl_poll(http, &fd, 1, (int)left, err) < 0 ? -1 : 0;
+}
+
+static int hijack_send_head(struct http *http, struct hijack *h, const char *path, long long end,
+                            struct error **err)
+{
+    cleanup_text struct text head = {0};
+
+    text_printf(&head,
+                "POST %s%s%s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+                "Upgrade: tcp\r\nContent-Length: 0\r\n\r\n",
+                http_version(http)[0] ? "/v" : "", http_version(http), path);
+    if (head.failed)
+        return error_set(err, ENOMEM, "request");
+    for (size_t sent = 0; sent < head.len;) {
+        ssize_t n = hijack_write(h, head.data + sent, head.len - sent);
+        if (n >= 0)
+            sent += (size_t)n;
+        else if (errno != EAGAIN && errno != EINTR)
+            return error_set_kind(err, ERROR_LOST, "cannot send: %s", strerror(errno));
+        else if (hijack_wait(http, h, POLLOUT, end, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Reads until the empty line that ends the head; what follows it stays for
+ * hijack_read. */
+static int hijack_read_head(struct http *http, struct hijack *h, long long end, struct error **err)
+{
+    for (;;) {
+        char *stop = memmem(h->ahead, h->ahead_end, "\r\n\r\n", 4);
+        if (stop) {
+            *stop = '\0';
+            h->ahead_start = (size_t)(stop - h->ahead) + 4;
+            return 0;
+        }
+        if (h->ahead_end == sizeof h->ahead)
+            return error_set(err, 0, "the reply's head is over %d bytes", HEAD_MAX);
+        ssize_t n = stream_read(h, h->ahead + h->ahead_end, sizeof h->ahead - h->ahead_end);
+        if (n > 0)
+            h->ahead_end += (size_t)n;
+        else if (n == 0)
+            return error_set_kind(err, ERROR_LOST, "the engine closed the connection");
+        else if (errno != EAGAIN && errno != EINTR)
+            return error_set_kind(err, ERROR_LOST, "cannot read: %s", strerror(errno));
+        else if (hijack_wait(http, h, POLLIN, end, err) < 0)
+            return -1;
+    }
+}
+
+static int hijack_handshake(struct http *http, struct hijack *h, const char *path, long timeout_ms,
+                            struct error **err)
+{
+    long long end = now_ms() + timeout_ms;
+    CURLcode rc = curl_easy_setopt(h->easy, CURLOPT_CONNECT_ONLY, 1L);
+
+    if (!rc)
+        rc = curl_easy_perform(h->easy);
+    if (!rc)
+        rc = curl_easy_getinfo(h->easy, CURLINFO_ACTIVESOCKET, &h->fd);
+    if (rc || h->fd == CURL_SOCKET_BAD)
+        return error_set_kind(err, ERROR_LOST, "%s", curl_easy_strerror(rc));
+    if (hijack_send_head(http, h, path, end, err) < 0 || hijack_read_head(http, h, end, err) < 0)
+        return -1;
+    /* "HTTP/1.1 101 UPGRADED" */
+    if (strncmp(h->ahead, "HTTP/1.", 7) != 0 || strncmp(h->ahead + 8, " 101", 4) != 0)
+        return error_set(
+            err, 0, "wanted \"101 UPGRADED\", got \"%.*s\" %.*s", (int)strcspn(h->ahead, "\r\n"),
+            h->ahead,
+            (int)(h->ahead_end - h->ahead_start < 300 ? h->ahead_end - h->ahead_start : 300),
+            h->ahead + h->ahead_start);
+    return 0;
+}
+
+struct hijack *hijack_open(struct http *http, const char *path, long timeout_ms, struct error **err)
+{
+    struct hijack *h = calloc(1, sizeof *h);
+
+    if (!h) {
+        error_set(err, ENOMEM, "attach");
+        return NULL;
+    }
+    h->fd = CURL_SOCKET_BAD;
+    h->easy = http_curl_easy(http, path, err);
+    h->tls = http_is_tls(http);
+    if (!h->easy || hijack_handshake(http, h, path, timeout_ms, err) < 0) {
+        error_wrap(err, "engine: POST %.*s", (int)strcspn(path, "?"), path);
+        hijack_free(h);
+        return NULL;
+    }
+    return h;
+}
