@@ -1,0 +1,24 @@
+/* The audit log: one line (authpriv) when a session opens, one when it closes
+ * or is denied. key=value; text in quotes, escaped, so that nobody's command
+ * can forge a line. */
+#ifndef BERTH_SESSION_AUDIT_H
+#define BERTH_SESSION_AUDIT_H
+
+#include "policy/policy.h"
+#include "session/request.h"
+
+/* `policy` and `container` may be NULL while they aren't known. */
+void audit_open(const struct request *request, const struct policy *policy, const char *container);
+
+struct audit_end {
+    int status;         /* the helper's own */
+    const char *reason; /* "exit", "client-gone", "error" */
+    const char *detail; /* what the user was told, or NULL */
+    long long ms;       /* how long it was */
+    long long in, out;  /* bytes from and to the client */
+};
+void audit_close(const struct request *request, const struct policy *policy, const char *container,
+                 const struct audit_end *end);
+void audit_deny(const struct request *request, const struct policy *policy, const char *reason);
+
+#endif

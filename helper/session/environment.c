@@ -1,0 +1,94 @@
+#include "config.h"
+
+#include "session/environment.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+#include <syslog.h>
+
+static int add(struct strings *env, const char *name, const char *value)
+{
+    if (!value)
+        return 0;
+    return strings_take(env, text_format("%s=%s", name, value));
+}
+
+static bool name_valid(const char *name)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    static const char rest[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+
+    return *name && strchr(letters, *name) && strspn(name, rest) == strlen(name);
+}
+
+/* Set by sshd or by the host's PAM stack about the host; never the client's to
+ * say, whatever the pattern. */
+static bool is_hosts_own(const char *name)
+{
+    static const char *const names[] = {"USER", "LOGNAME", "HOME",  "SHELL", "MAIL", "TERM",
+                                        "PWD",  "OLDPWD",  "SHLVL", "_",     NULL};
+
+    for (const char *const *n = names; *n; n++)
+        if (strcmp(name, *n) == 0)
+            return true;
+    return strncmp(name, "SSH_", 4) == 0;
+}
+
+static int add_accepted(struct strings *env, const struct policy *policy,
+                        const struct request *request)
+{
+    for (size_t i = 0; i < request->env.count; i++) {
+        const char *entry = request->env.items[i];
+        cleanup_string char *name = strndup(entry, strcspn(entry, "="));
+        bool wanted = false;
+
+        if (!name)
+            return -1;
+        for (size_t j = 0; !wanted && j < policy->accept_env.count; j++)
+            wanted = fnmatch(policy->accept_env.items[j], name, 0) == 0;
+        if (!wanted || !name_valid(name) || is_hosts_own(name))
+            continue;
+        if (!utf8_valid(entry, strlen(entry)))
+            syslog(LOG_NOTICE, "session=%s variable %s is not UTF-8: left out", request->session,
+                   name);
+        else if (strings_add(env, entry) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int environment_make(struct strings *env, const struct policy *policy,
+                     const struct request *request, struct error **err)
+{
+    const char *ssh_client = request_getenv(request, "SSH_CLIENT");
+    const char *term = request->term;
+    int rc = add(env, "USER", request->account.name);
+
+    if (term && !utf8_valid(term, strlen(term)))
+        term = NULL;
+    if (ssh_client && (!request->connection || !utf8_valid(ssh_client, strlen(ssh_client))))
+        ssh_client = NULL;
+    if (rc == 0)
+        rc = add(env, "LOGNAME", request->account.name);
+    if (rc == 0)
+        rc = add(env, "SHELL", policy->shell);
+    if (rc == 0)
+        rc = add(env, "SSH_CONNECTION", request->connection);
+    if (rc == 0)
+        rc = add(env, "SSH_CLIENT", ssh_client);
+    if (rc == 0)
+        rc = add(env, "TERM", term);
+    if (rc == 0)
+        rc = add_accepted(env, policy, request);
+    for (size_t i = 0; rc == 0 && i < policy->env.count; i++)
+        rc = strings_add(env, policy->env.items[i]);
+    if (rc == 0 && policy->force_command && request->command) {
+        if (!utf8_valid(request->command, strlen(request->command)))
+            return error_set(err, 0,
+                             "the command is not UTF-8 and cannot stand in "
+                             "SSH_ORIGINAL_COMMAND beside a force_command");
+        rc = add(env, "SSH_ORIGINAL_COMMAND", request->command);
+    }
+    return rc < 0 ? error_set(err, ENOMEM, "environment") : 0;
+}

@@ -1,0 +1,16 @@
+/* The variables that a session has in its container. */
+#ifndef BERTH_SESSION_ENVIRONMENT_H
+#define BERTH_SESSION_ENVIRONMENT_H
+
+#include "base/error.h"
+#include "policy/policy.h"
+#include "session/request.h"
+
+/* USER, LOGNAME, SHELL where it is known, SSH_CONNECTION, SSH_CLIENT, TERM with
+ * a terminal, what accept_env lets through of the client's, berth.conf's env
+ * (which wins), SSH_ORIGINAL_COMMAND beside a force_command. A client's variable
+ * that isn't UTF-8 can't be carried: it is left out, with a log line. */
+int environment_make(struct strings *env, const struct policy *policy,
+                     const struct request *request, struct error **err);
+
+#endif

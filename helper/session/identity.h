@@ -1,0 +1,25 @@
+/* How a container is known to be ours: labels, and a name derived from them.
+ * A label alone proves nothing: docker commit copies labels. */
+#ifndef BERTH_SESSION_IDENTITY_H
+#define BERTH_SESSION_IDENTITY_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define LABEL_MACHINE "berth.machine"
+#define LABEL_RUNTIME "berth.runtime"
+#define LABEL_UID     "berth.uid"
+#define LABEL_USER    "berth.user"
+#define LABEL_SESSION "berth.session"
+#define LABEL_SCOPE   "berth.scope"
+
+enum { MACHINE_SIZE = 65, CONTAINER_NAME_SIZE = 96 };
+
+/* /etc/machine-id, or the host's name where there is none. */
+void identity_machine(char machine[MACHINE_SIZE]);
+
+/* "berth-3d1219c7-2001-9f8e7d6c5b4a3921": machine's first eight, uid, session. */
+void identity_name(char name[CONTAINER_NAME_SIZE], const char *machine, uid_t uid,
+                   const char *session);
+
+#endif

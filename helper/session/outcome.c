@@ -1,0 +1,69 @@
+#include "config.h"
+
+#include "session/outcome.h"
+
+#include "base/text.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { MESSAGE_MAX = 1200 };
+
+static void write_all(const struct text *t)
+{
+    for (size_t sent = 0; sent < t->len;) {
+        ssize_t n = write(2, t->data + sent, t->len - sent);
+        if (n <= 0)
+            break;
+        sent += (size_t)n;
+    }
+}
+
+void outcome_tell(const char *text)
+{
+    cleanup_text struct text line = {0};
+
+    text_puts(&line, "berth: ");
+    text_display(&line, text, MESSAGE_MAX);
+    text_puts(&line, "\n");
+    write_all(&line);
+}
+
+void outcome_banner(const char *text)
+{
+    cleanup_text struct text line = {0};
+
+    text_puts(&line, text);
+    if (line.len > 0 && line.data[line.len - 1] != '\n')
+        text_puts(&line, "\n");
+    write_all(&line);
+}
+
+/* docker-init is tini: "[FATAL tini (7)] exec /bin/sh failed: No such file or
+ * directory", status 127. */
+char *outcome_no_shell(const struct relay_result *result, const struct policy *policy)
+{
+    const char *shell = policy->shell ? policy->shell : "/bin/sh";
+    static const char complaint[] = "[FATAL tini (";
+
+    /* Nothing else came: no command's own words. */
+    if (result->bytes_out + result->bytes_err != (long long)result->head_len)
+        return NULL;
+    if ((result->status != 127 && result->status != 126) ||
+        strncmp(result->head, complaint, sizeof complaint - 1) != 0 ||
+        !strstr(result->head, "] exec "))
+        return NULL;
+    return text_format("image %s cannot run %s: name a shell that it has in berth.conf: "
+                       "shell = \"/path\"",
+                       policy->image, shell);
+}
+
+char *outcome_sftp(const struct relay_result *result, const struct policy *policy)
+{
+    int line = (int)strcspn(result->head, "\r\n");
+
+    if (strncmp(result->head, "berth: ", 7) == 0)
+        return text_format("%.*s", line - 7, result->head + 7);
+    return text_format("sftp-server of image %s ended with status %d: %.*s", policy->image,
+                       result->status, line, result->head);
+}

@@ -1,0 +1,27 @@
+/* How a session ended: the helper's own exit status, what the user is told,
+ * what the log says. */
+#ifndef BERTH_SESSION_OUTCOME_H
+#define BERTH_SESSION_OUTCOME_H
+
+#include "channel/relay.h"
+#include "policy/policy.h"
+
+enum {
+    OUTCOME_REFUSED = 254, /* berth's own failures; no usual command ends so */
+};
+
+/* A line "berth: ..." on stderr. */
+void outcome_tell(const char *text);
+
+/* The administrator's text on the user's terminal, as it is. */
+void outcome_banner(const char *text);
+
+/* What the user needs to hear, or NULL; the caller frees it. */
+
+/* The engine started the container, and its init found no shell to run: the
+ * output is then init's complaint. */
+char *outcome_no_shell(const struct relay_result *result, const struct policy *policy);
+/* sftp-server failed before it answered anything: with what it said. */
+char *outcome_sftp(const struct relay_result *result, const struct policy *policy);
+
+#endif

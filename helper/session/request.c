@@ -1,0 +1,139 @@
+#include "config.h"
+
+#include "session/request.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+const char *request_getenv(const struct request *request, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < request->env.count; i++)
+        if (strncmp(request->env.items[i], name, len) == 0 && request->env.items[i][len] == '=')
+            return request->env.items[i] + len + 1;
+    return NULL;
+}
+
+const char *request_kind_name(enum request_kind kind)
+{
+    static const char *const names[] = {"shell", "exec", "sftp"};
+
+    return names[kind];
+}
+
+/* Whose uid it is can't be told from the uid alone where two names share it. */
+static int refuse_ambiguous(const struct account *account, const char *user, struct error **err)
+{
+    int rc = 0;
+    const struct passwd *pw;
+    FILE *file = fopen("/etc/passwd", "re");
+
+    while (file && rc == 0 && (pw = fgetpwent(file)))
+        if (pw->pw_uid == account->uid && strcmp(pw->pw_name, account->name) != 0)
+            rc = error_set(err, 0,
+                           "uid %u has two names in /etc/passwd, %s and %s: give each its own",
+                           (unsigned)account->uid, account->name, pw->pw_name);
+    if (file)
+        fclose(file);
+    if (rc < 0 || !user || strcmp(user, account->name) == 0)
+        return rc;
+    pw = getpwnam(user);
+    if (pw && pw->pw_uid == account->uid)
+        return error_set(err, 0, "uid %u has two names, %s and %s: give each its own",
+                         (unsigned)account->uid, account->name, user);
+    return 0;
+}
+
+static int read_account(struct account *account, struct error **err)
+{
+    uid_t uid = getuid();
+
+    errno = 0;
+    const struct passwd *pw = getpwuid(uid);
+    if (!pw)
+        return error_set(err, errno, "no account has uid %u", (unsigned)uid);
+    account->uid = uid;
+    account->gid = pw->pw_gid;
+    account->name = strdup(pw->pw_name);
+    account->home = strdup(pw->pw_dir);
+    if (!account->name || !account->home)
+        return error_set(err, ENOMEM, "account");
+    return 0;
+}
+
+/* The Subsystem line's command: "internal-sftp -u 022" or a path, not the
+ * subsystem's name. */
+static bool is_sftp(const char *command)
+{
+    static const char server[] = "/sftp-server";
+    size_t len = strcspn(command, " \t");
+
+    if (len == strlen("internal-sftp") && strncmp(command, "internal-sftp", len) == 0)
+        return true;
+    return len >= sizeof server - 1 &&
+           memcmp(command + len - (sizeof server - 1), server, sizeof server - 1) == 0;
+}
+
+/* "192.0.2.7 50022 192.0.2.1 22" */
+static void read_connection(struct request *request)
+{
+    const char *value = request_getenv(request, "SSH_CONNECTION");
+
+    snprintf(request->client, sizeof request->client, "unknown");
+    snprintf(request->port, sizeof request->port, "0");
+    if (!value ||
+        strspn(value, "0123456789abcdefABCDEF.:%_-ghijklmnopqrstuvwxyz ") != strlen(value))
+        return;
+    if (sscanf(value, "%63s %7s", request->client, request->port) == 2)
+        request->connection = strdup(value);
+}
+
+static int make_session_id(char id[17], struct error **err)
+{
+    unsigned char bytes[8];
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return error_set(err, errno, "getrandom");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+    return 0;
+}
+
+int request_read(struct request *request, struct strings *env, struct error **err)
+{
+    *request = (struct request){.env = *env, .tty = isatty(0)};
+    *env = (struct strings){0};
+    read_connection(request);
+    if (make_session_id(request->session, err) < 0 || read_account(&request->account, err) < 0 ||
+        refuse_ambiguous(&request->account, request_getenv(request, "USER"), err) < 0)
+        return error_wrap(err, "login");
+
+    const char *command = request_getenv(request, "SSH_ORIGINAL_COMMAND");
+    if (command) {
+        request->kind = is_sftp(command) ? REQUEST_SFTP : REQUEST_EXEC;
+        request->command = strdup(command);
+    }
+    const char *term = request_getenv(request, "TERM");
+    if (request->tty && term)
+        request->term = strdup(term);
+    if ((command && !request->command) || (request->tty && term && !request->term))
+        return error_set(err, ENOMEM, "request");
+    return 0;
+}
+
+void request_free(struct request *request)
+{
+    free(request->account.name);
+    free(request->account.home);
+    free(request->command);
+    free(request->term);
+    free(request->connection);
+    strings_free(&request->env);
+}

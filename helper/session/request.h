@@ -1,0 +1,38 @@
+/* What sshd handed over, checked. */
+#ifndef BERTH_SESSION_REQUEST_H
+#define BERTH_SESSION_REQUEST_H
+
+#include "base/error.h"
+#include "base/text.h"
+#include "policy/policy.h"
+
+#include <stdbool.h>
+#include <sys/ioctl.h>
+
+enum request_kind { REQUEST_SHELL, REQUEST_EXEC, REQUEST_SFTP };
+
+struct request {
+    struct account account;
+    enum request_kind kind;
+    char *command; /* SSH_ORIGINAL_COMMAND; NULL for a shell */
+    bool tty;
+    char *term;         /* TERM, or NULL */
+    char *connection;   /* SSH_CONNECTION, or NULL: not run by sshd */
+    char client[64];    /* its first word, or "unknown" */
+    char port[8];       /* its second, or "0" */
+    struct strings env; /* the whole environment as sshd gave it */
+    char session[17];   /* 16 random hex digits */
+};
+
+/* Takes the environment over from `env` (NAME=value list, kept) and asks NSS
+ * for getuid()'s account. Refused: a uid without an account; one that
+ * /etc/passwd gives two names; USER naming another account of the same uid. */
+int request_read(struct request *request, struct strings *env, struct error **err);
+void request_free(struct request *request);
+
+/* The value of a variable, or NULL. */
+const char *request_getenv(const struct request *request, const char *name);
+/* "shell", "exec" or "sftp". */
+const char *request_kind_name(enum request_kind kind);
+
+#endif

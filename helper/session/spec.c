@@ -1,0 +1,297 @@
+#include "config.h"
+
+#include "session/spec.h"
+
+#include "session/command.h"
+#include "session/environment.h"
+#include "session/identity.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* What NetworkDisabled leaves empty. Root's, so that nobody can put another
+ * file in its place. */
+#define HOSTS_FILE BERTH_DATADIR "/hosts"
+
+static void set_string(struct json_object *o, const char *key, const char *value)
+{
+    if (value)
+        json_object_object_add(o, key, json_object_new_string(value));
+}
+
+static void set_bool(struct json_object *o, const char *key, bool value)
+{
+    json_object_object_add(o, key, json_object_new_boolean(value));
+}
+
+static void set_number(struct json_object *o, const char *key, long long value)
+{
+    json_object_object_add(o, key, json_object_new_int64(value));
+}
+
+static void set_strings(struct json_object *o, const char *key, const struct strings *list)
+{
+    struct json_object *array = json_object_new_array();
+
+    for (size_t i = 0; i < list->count; i++)
+        json_object_array_add(array, json_object_new_string(list->items[i]));
+    json_object_object_add(o, key, array);
+}
+
+/* The object at `key`, made where there is none (or something else). */
+static struct json_object *object_at(struct json_object *o, const char *key)
+{
+    struct json_object *found = NULL;
+
+    if (json_object_object_get_ex(o, key, &found) && json_object_is_type(found, json_type_object))
+        return found;
+    found = json_object_new_object();
+    json_object_object_add(o, key, found);
+    return found;
+}
+
+static void add_mount(struct json_object *mounts, const char *type, const char *source,
+                      const char *target, bool read_only)
+{
+    struct json_object *m = json_object_new_object();
+
+    set_string(m, "Type", type);
+    set_string(m, "Source", source);
+    set_string(m, "Target", target);
+    set_bool(m, "ReadOnly", read_only);
+    json_object_array_add(mounts, m);
+}
+
+static void set_limits(struct json_object *host, const struct policy *p)
+{
+    if (p->memory)
+        set_number(host, "Memory", p->memory);
+    if (p->memory_swap)
+        set_number(host, "MemorySwap", p->memory_swap);
+    if (p->nano_cpus)
+        set_number(host, "NanoCpus", p->nano_cpus);
+    set_number(host, "PidsLimit", p->pids);
+    struct json_object *ulimits = json_object_new_array();
+    for (size_t i = 0; i < p->ulimit_count; i++) {
+        struct json_object *u = json_object_new_object();
+        set_string(u, "Name", p->ulimits[i].name);
+        set_number(u, "Soft", p->ulimits[i].soft);
+        set_number(u, "Hard", p->ulimits[i].hard);
+        json_object_array_add(ulimits, u);
+    }
+    json_object_object_add(host, "Ulimits", ulimits);
+}
+
+static void set_privileges(struct json_object *host, const struct policy *p)
+{
+    set_strings(host, "CapAdd", &p->cap_add);
+    set_strings(host, "CapDrop", &p->cap_drop);
+    set_strings(host, "SecurityOpt", &p->security_opt);
+    if (p->no_new_privileges)
+        json_object_array_add(json_object_object_get(host, "SecurityOpt"),
+                              json_object_new_string("no-new-privileges"));
+    set_bool(host, "ReadonlyRootfs", p->read_only);
+    set_string(host, "Runtime", p->runtime);
+    set_bool(host, "Init", p->init);
+    struct json_object *devices = json_object_new_array();
+    for (size_t i = 0; i < p->device_count; i++) {
+        struct json_object *d = json_object_new_object();
+        set_string(d, "PathOnHost", p->devices[i].host);
+        set_string(d, "PathInContainer", p->devices[i].container);
+        set_string(d, "CgroupPermissions", p->devices[i].access);
+        json_object_array_add(devices, d);
+    }
+    json_object_object_add(host, "Devices", devices);
+}
+
+static void set_files(struct json_object *host, const struct policy *p)
+{
+    struct json_object *mounts = json_object_new_array();
+    struct json_object *tmpfs = json_object_new_object();
+
+    for (size_t i = 0; i < p->mount_count; i++)
+        add_mount(mounts, p->mounts[i].volume ? "volume" : "bind", p->mounts[i].source,
+                  p->mounts[i].target, p->mounts[i].read_only);
+    for (size_t i = 0; i < p->tmpfs_count; i++)
+        set_string(tmpfs, p->tmpfs[i].target, p->tmpfs[i].options);
+    json_object_object_add(host, "Mounts", mounts);
+    json_object_object_add(host, "Tmpfs", tmpfs);
+}
+
+/* Setting up even an empty network costs a hook; a container without one has
+ * its own namespace with lo up all the same, and lacks only /etc/hosts. After the
+ * merge: `create` may want another network. */
+static void set_no_network(struct json_object *body, const struct policy *p, bool local)
+{
+    struct json_object *host = object_at(body, "HostConfig"), *mode = NULL, *mounts = NULL;
+
+    if (!local || !json_object_object_get_ex(host, "NetworkMode", &mode) ||
+        !json_object_is_type(mode, json_type_string) ||
+        strcmp(json_object_get_string(mode), "none") != 0 || access(HOSTS_FILE, R_OK) < 0)
+        return;
+    set_bool(body, "NetworkDisabled", true);
+    for (size_t i = 0; i < p->mount_count; i++)
+        if (strcmp(p->mounts[i].target, "/etc/hosts") == 0)
+            return;
+    if (json_object_object_get_ex(host, "Mounts", &mounts) &&
+        json_object_is_type(mounts, json_type_array))
+        add_mount(mounts, "bind", HOSTS_FILE, "/etc/hosts", true);
+}
+
+/* The engine's decoder takes "hostconfig" for HostConfig, and U+212A for a k
+ * (Go, encoding/json): then two keys would speak of one field. */
+static int check_key(struct json_object *into, const char *key, struct error **err)
+{
+    for (const char *c = key; *c; c++)
+        if ((unsigned char)*c >= 0x80)
+            return error_set(err, 0, "create: %s: a field's name is ASCII", key);
+    json_object_object_foreach(into, known, value)
+    {
+        (void)value;
+        if (strcasecmp(known, key) == 0 && strcmp(known, key) != 0)
+            return error_set(err, 0, "create: %s: write it as %s", key, known);
+    }
+    return 0;
+}
+
+/* Objects merge, everything else is replaced. What is an object here must be
+ * one there: a null HostConfig would drop every limit with it. */
+static int merge(struct json_object *into, struct json_object *from, struct error **err)
+{
+    json_object_object_foreach(from, key, value)
+    {
+        struct json_object *old = NULL;
+        bool object = json_object_object_get_ex(into, key, &old) &&
+                      json_object_is_type(old, json_type_object);
+        if (check_key(into, key, err) < 0)
+            return -1;
+        if (object && !json_object_is_type(value, json_type_object))
+            return error_set(err, 0, "create: %s must be an object", key);
+        if (object && merge(old, value, err) < 0)
+            return -1;
+        if (!object)
+            json_object_object_add(into, key, json_object_get(value));
+    }
+    return 0;
+}
+
+static int merge_create(struct json_object *body, const struct policy *p, struct error **err)
+{
+    struct json_object *create = p->create ? json_tokener_parse(p->create) : NULL;
+    int rc = 0;
+
+    if (p->create && !json_object_is_type(create, json_type_object))
+        rc = error_set(err, 0, "create: not a JSON object");
+    else if (create)
+        rc = merge(body, create, err);
+    json_object_put(create);
+    return rc;
+}
+
+/* What no `create` field may change: whose the container is, and what the
+ * attach channel and the clean-up stand on. */
+static void set_fixed(struct json_object *body, const struct policy *p, const struct request *r,
+                      const struct spec_context *context)
+{
+    struct json_object *host = object_at(body, "HostConfig");
+    struct json_object *labels = object_at(body, "Labels");
+    char uid[16];
+
+    set_bool(body, "Tty", r->tty);
+    set_bool(body, "OpenStdin", true);
+    set_bool(body, "StdinOnce", true);
+    set_bool(body, "AttachStdin", true);
+    set_bool(body, "AttachStdout", true);
+    set_bool(body, "AttachStderr", true);
+    set_bool(host, "AutoRemove", true);
+    snprintf(uid, sizeof uid, "%u", (unsigned)r->account.uid);
+    set_string(labels, LABEL_MACHINE, context->machine);
+    set_string(labels, LABEL_RUNTIME, p->runtime_dir);
+    set_string(labels, LABEL_UID, uid);
+    set_string(labels, LABEL_USER, r->account.name);
+    set_string(labels, LABEL_SESSION, r->session);
+    set_string(labels, LABEL_SCOPE, "session");
+}
+
+static void set_labels(struct json_object *body, const struct policy *p)
+{
+    struct json_object *labels = object_at(body, "Labels");
+
+    for (size_t i = 0; i < p->labels.count; i++) {
+        const char *label = p->labels.items[i];
+        size_t key = strcspn(label, "=");
+        char *name = strndup(label, key);
+        if (name)
+            set_string(labels, name, label[key] ? label + key + 1 : "");
+        free_string(&name);
+    }
+}
+
+/* Nothing of the image runs but what was asked for. */
+static void set_process(struct json_object *body, const struct policy *p,
+                        const struct strings *argv, const struct strings *env)
+{
+    struct json_object *health = object_at(body, "Healthcheck");
+    struct json_object *test = json_object_new_array();
+
+    json_object_array_add(test, json_object_new_string("NONE"));
+    json_object_object_add(health, "Test", test);
+    set_strings(body, "Entrypoint", argv);
+    set_strings(body, "Env", env);
+    set_string(body, "Image", p->image);
+    set_string(body, "User", p->user);
+    set_string(body, "WorkingDir", p->workdir);
+    set_string(body, "Hostname", p->hostname);
+}
+
+static void set_console(struct json_object *host, const struct spec_context *context)
+{
+    if (!context->console_size || !context->has_window)
+        return;
+    struct json_object *size = json_object_new_array();
+    json_object_array_add(size, json_object_new_int(context->window.ws_row));
+    json_object_array_add(size, json_object_new_int(context->window.ws_col));
+    json_object_object_add(host, "ConsoleSize", size);
+}
+
+struct json_object *spec_make(const struct policy *policy, const struct request *request,
+                              const struct spec_context *context, struct error **err)
+{
+    cleanup_strings struct strings argv = {0}, env = {0};
+    const struct winsize *by_script = context->has_window && !context->console_size
+                                          ? &context->window
+                                          : NULL;
+
+    if (command_make(&argv, policy, request, by_script, err) < 0 ||
+        environment_make(&env, policy, request, err) < 0)
+        return NULL;
+    struct json_object *body = json_object_new_object();
+    if (!body) {
+        error_set(err, ENOMEM, "create body");
+        return NULL;
+    }
+    struct json_object *host = object_at(body, "HostConfig"), *log = object_at(host, "LogConfig");
+    set_process(body, policy, &argv, &env);
+    set_labels(body, policy);
+    set_limits(host, policy);
+    set_privileges(host, policy);
+    set_files(host, policy);
+    set_strings(host, "Dns", &policy->dns);
+    set_string(host, "NetworkMode", policy->network);
+    set_console(host, context);
+    /* The engine's log would keep every byte of the session on the host. */
+    set_string(log, "Type", "none");
+    /* Before, so that the merge knows these names; after, so that they hold. */
+    set_fixed(body, policy, request, context);
+    if (merge_create(body, policy, err) < 0) {
+        json_object_put(body);
+        return NULL;
+    }
+    set_fixed(body, policy, request, context);
+    set_no_network(body, policy, context->local);
+    return body;
+}
