@@ -1,0 +1,128 @@
+#include "config.h"
+
+#include "session/lease.h"
+
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char top[] = "/tmp/berth-lease-XXXXXX";
+static char own[64], lock[96];
+
+static int make(void **state)
+{
+    (void)state;
+    if (!mkdtemp(top) || chmod(top, 01777) < 0)
+        return -1;
+    snprintf(own, sizeof own, "%s/%u", top, (unsigned)getuid());
+    snprintf(lock, sizeof lock, "%s/00000000000000a1.lock", own);
+    return 0;
+}
+
+static int drop(void **state)
+{
+    (void)state;
+    return rmdir(own) == 0 && rmdir(top) == 0 ? 0 : -1;
+}
+
+static void need_root(void)
+{
+    if (getuid() != 0)
+        skip(); /* a runtime directory must be root's */
+}
+
+static bool end_it(void *data, const struct lease *stale)
+{
+    unsigned *count = data;
+    long long age;
+
+    assert_string_equal(stale->session, "00000000000000a1");
+    assert_int_equal(lease_noted(stale, &age), 'c');
+    assert_true(age >= 0 && age < 60);
+    lease_end(stale);
+    (*count)++;
+    return true;
+}
+
+static void test_life(void **state)
+{
+    struct lease lease, other;
+    struct error *err = NULL;
+    unsigned count = 0;
+
+    (void)state;
+    need_root();
+    assert_int_equal(lease_take(&lease, top, getuid(), "00000000000000a1", &err), 0);
+    lease_note(&lease, 'i');
+    lease_note(&lease, 'c');
+    assert_int_equal(access(lock, F_OK), 0);
+    assert_int_equal(lease_take(&other, top, getuid(), "00000000000000b2", &err), 0);
+    /* Both live: neither is stale for the other. */
+    lease_each_stale(&other, end_it, &count);
+    assert_int_equal(count, 0);
+    /* Its holders are gone, the file is not. */
+    lease_close(&lease);
+    lease_each_stale(&other, end_it, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(access(lock, F_OK), -1);
+    lease_each_stale(&other, end_it, &count);
+    assert_int_equal(count, 1);
+    lease_end(&other);
+    lease_close(&other);
+}
+
+static void assert_refused(const char *dir, const char *why)
+{
+    struct lease lease;
+    struct error *err = NULL;
+
+    assert_int_equal(lease_take(&lease, dir, getuid(), "00000000000000a1", &err), -1);
+    if (!strstr(error_text(err), why))
+        fail_msg("wanted \"%s\" in \"%s\"", why, error_text(err));
+    error_clear(&err);
+    lease_close(&lease);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    need_root();
+    assert_refused("/nonexistent/berth", "cannot open");
+    chmod(top, 0777);
+    assert_refused(top, "it isn't sticky");
+    chmod(top, 01777);
+    chmod(own, 0755);
+    assert_refused(top, "must be uid");
+    rmdir(own);
+    assert_int_equal(symlink("/tmp", own), 0);
+    assert_refused(top, "remove what is there");
+    unlink(own);
+    mkdir(own, 0700);
+    assert_int_equal(chown(own, 65534, 65534), 0);
+    assert_refused(top, "owned by uid 65534");
+    assert_int_equal(chown(own, 0, 0), 0);
+    assert_int_equal(chown(top, 65534, 0), 0);
+    assert_refused(top, "must be root's");
+    assert_int_equal(chown(top, 0, 0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_refused),
+    };
+
+    return cmocka_run_group_tests(tests, make, drop);
+}

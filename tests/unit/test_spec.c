@@ -1,0 +1,232 @@
+#include "config.h"
+
+#include "session/spec.h"
+
+#include "session/command.h"
+#include "session/environment.h"
+
+#include <json-c/json.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define S(s) ((char *)(s))
+
+static struct policy plain_policy(void)
+{
+    return (struct policy){.runtime_dir = S("/run/berth"),
+                           .image = S("lab:1"),
+                           .user = S("2001:2001"),
+                           .network = S("bridge"),
+                           .pids = 256,
+                           .no_new_privileges = true,
+                           .init = true,
+                           .tty = true};
+}
+
+static struct request plain_request(const char *command)
+{
+    return (struct request){
+        .account = {.name = S("anna"), .home = S("/home/anna"), .uid = 2001, .gid = 2001},
+        .kind = command ? REQUEST_EXEC : REQUEST_SHELL,
+        .command = S(command),
+        .session = "9f8e7d6c5b4a3921"};
+}
+
+/* The value at "HostConfig.AutoRemove" as JSON text. */
+static void assert_json(struct json_object *o, const char *path, const char *expected)
+{
+    char *copy = strdup(path), *save = NULL;
+
+    for (char *key = strtok_r(copy, "/", &save); key; key = strtok_r(NULL, "/", &save))
+        if (!json_object_object_get_ex(o, key, &o))
+            fail_msg("%s is not there", path);
+    free(copy);
+    const char *seen = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+                                                             JSON_C_TO_STRING_NOSLASHESCAPE);
+    if (strcmp(seen, expected) != 0)
+        fail_msg("%s: wanted %s, saw %s", path, expected, seen);
+}
+
+static struct json_object *make(const struct policy *p, const struct request *r,
+                                const struct spec_context *context)
+{
+    struct error *err = NULL;
+    struct json_object *body = spec_make(p, r, context, &err);
+
+    if (!body)
+        fail_msg("%s", error_text(err));
+    return body;
+}
+
+static void test_create_cannot_take_over(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request("true");
+    struct spec_context context = {.machine = "3d1219c7"};
+
+    (void)state;
+    p.create = S("{\"Tty\":true,\"OpenStdin\":false,\"Labels\":{\"berth.uid\":\"0\",\"x\":\"y\"},"
+                 "\"HostConfig\":{\"AutoRemove\":false,\"ShmSize\":1048576}}");
+    struct json_object *body = make(&p, &r, &context);
+    assert_json(body, "Labels/berth.uid", "\"2001\"");
+    assert_json(body, "Labels/berth.session", "\"9f8e7d6c5b4a3921\"");
+    assert_json(body, "Labels/x", "\"y\"");
+    assert_json(body, "Tty", "false");
+    assert_json(body, "OpenStdin", "true");
+    assert_json(body, "HostConfig/AutoRemove", "true");
+    assert_json(body, "HostConfig/ShmSize", "1048576");
+    /* What it doesn't name stays. */
+    assert_json(body, "HostConfig/PidsLimit", "256");
+    assert_json(body, "HostConfig/SecurityOpt", "[\"no-new-privileges\"]");
+    assert_json(body, "HostConfig/LogConfig/Type", "\"none\"");
+    assert_json(body, "Healthcheck/Test", "[\"NONE\"]");
+    json_object_put(body);
+    /* No object in an object's place: it would take all limits away. */
+    struct error *err = NULL;
+    p.create = S("{\"HostConfig\":null}");
+    assert_null(spec_make(&p, &r, &context, &err));
+    assert_string_equal(error_text(err), "create: HostConfig must be an object");
+    error_clear(&err);
+    /* The engine takes these names for ours. */
+    static const char *const other[] = {
+        "{\"hostconfig\":null}", "{\"tty\":true}", "{\"labels\":{\"berth.uid\":\"0\"}}",
+        "{\"HostConfig\":{\"autoremove\":false}}", "{\"Label\xc5\xbf\":{}}"};
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        p.create = S(other[i]);
+        assert_null(spec_make(&p, &r, &context, &err));
+        assert_non_null(strstr(error_text(err), i < 4 ? "write it as" : "is ASCII"));
+        error_clear(&err);
+    }
+}
+
+static void test_window(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request(NULL);
+    struct spec_context context = {.machine = "m",
+                                   .console_size = true,
+                                   .has_window = true,
+                                   .window = {.ws_row = 33, .ws_col = 101}};
+
+    (void)state;
+    r.tty = true;
+    p.shell = S("/bin/ash");
+    struct json_object *body = make(&p, &r, &context);
+    assert_json(body, "HostConfig/ConsoleSize", "[33,101]");
+    assert_json(body, "Entrypoint", "[\"/bin/ash\",\"-l\"]");
+    json_object_put(body);
+}
+
+static void assert_argv(const struct policy *p, const struct request *r, const struct winsize *size,
+                        const char *const *tail)
+{
+    cleanup_strings struct strings argv = {0};
+    struct error *err = NULL;
+    size_t count = 0;
+
+    assert_int_equal(command_make(&argv, p, r, size, &err), 0);
+    while (tail[count])
+        count++;
+    assert_true(argv.count >= count);
+    for (size_t i = 0; i < count; i++)
+        assert_string_equal(argv.items[argv.count - count + i], tail[i]);
+}
+
+static void test_argv(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request("/bin/a; /bin/b 'x'\n$HOME");
+    struct winsize size = {.ws_row = 24, .ws_col = 80};
+
+    (void)state;
+    assert_argv(&p, &r, NULL, (const char *[]){"sh", "2001", r.command, NULL});
+    assert_argv(&p, &r, &size, (const char *[]){"sh", "24", "80", "2001", r.command, NULL});
+    p.shell = S("/bin/zsh");
+    assert_argv(&p, &r, NULL, (const char *[]){"/bin/zsh", "-c", r.command, NULL});
+    r.command = S("x\xff\\\xc3\xbc");
+    assert_argv(&p, &r, NULL, (const char *[]){"/bin/zsh", "x\\0377\\0134\\0303\\0274", NULL});
+    p.force_command = S("menu");
+    assert_argv(&p, &r, NULL, (const char *[]){"/bin/zsh", "-c", "menu", NULL});
+    p.force_command = NULL;
+    p.sftp = S("/opt/sftp-server");
+    r.kind = REQUEST_SFTP;
+    r.command = S("internal-sftp  -u 0022\t-R");
+    assert_argv(&p, &r, NULL,
+                (const char *[]){"sh", "image lab:1 has no sftp-server at /opt/sftp-server", "1",
+                                 "/opt/sftp-server", "-u", "0022", "-R", NULL});
+}
+
+static void test_too_long(void **state)
+{
+    struct policy p = plain_policy();
+    char *command = malloc(ARGUMENT_MAX + 2);
+    cleanup_strings struct strings fits = {0}, too_long = {0};
+    struct error *err = NULL;
+
+    (void)state;
+    memset(command, 'x', ARGUMENT_MAX + 1);
+    command[ARGUMENT_MAX] = '\0';
+    struct request r = plain_request(command);
+    assert_int_equal(command_make(&fits, &p, &r, NULL, &err), 0);
+    command[ARGUMENT_MAX] = 'x';
+    command[ARGUMENT_MAX + 1] = '\0';
+    assert_int_equal(command_make(&too_long, &p, &r, NULL, &err), -1);
+    assert_non_null(strstr(error_text(err), "131072 bytes"));
+    error_clear(&err);
+    free(command);
+}
+
+static bool has(const struct strings *env, const char *entry)
+{
+    for (size_t i = 0; i < env->count; i++)
+        if (strcmp(env->items[i], entry) == 0)
+            return true;
+    return false;
+}
+
+static void test_environment(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request("true");
+    cleanup_strings struct strings env = {0};
+    struct error *err = NULL;
+
+    (void)state;
+    strings_add(&p.accept_env, "*");
+    strings_add(&p.env, "EDITOR=vi");
+    strings_add(&r.env, "LC_X=1");
+    strings_add(&r.env, "LC_BAD=\xff");
+    strings_add(&r.env, "9X=1");
+    strings_add(&r.env, "no equals");
+    strings_add(&r.env, "USER=root");
+    strings_add(&r.env, "SSH_ORIGINAL_COMMAND=true");
+    strings_add(&r.env, "SSH_TTY=/dev/pts/3");
+    assert_int_equal(environment_make(&env, &p, &r, &err), 0);
+    assert_true(has(&env, "USER=anna"));
+    assert_true(has(&env, "LC_X=1"));
+    assert_true(has(&env, "EDITOR=vi"));
+    assert_false(has(&env, "USER=root"));
+    assert_int_equal(env.count, 4); /* with LOGNAME */
+    strings_free(&p.accept_env);
+    strings_free(&p.env);
+    strings_free(&r.env);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_create_cannot_take_over),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_argv),
+        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_environment),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,97 @@
+#include "config.h"
+
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void assert_escaped(const char *in, size_t most, const char *expected)
+{
+    cleanup_text struct text t = {0};
+
+    text_escape(&t, in, most);
+    assert_false(t.failed);
+    assert_string_equal(text_str(&t), expected);
+}
+
+static void test_escape(void **state)
+{
+    (void)state;
+    assert_escaped("", 10, "");
+    assert_escaped("plain", 10, "plain");
+    assert_escaped("a\nb\r\x1b[1m", 100, "a\\x0ab\\x0d\\x1b[1m");
+    assert_escaped("say \"x\\y\"", 100, "say \\\"x\\\\y\\\"");
+    assert_escaped("gr\xc3\xbc\xc3\x9f", 100, "gr\xc3\xbc\xc3\x9f");
+    /* A C1 control in valid UTF-8 moves a terminal's cursor too. */
+    assert_escaped("\xc2\x9b", 100, "\\xc2\\x9b");
+    assert_escaped("\xff\xc3", 100, "\\xff\\xc3");
+    assert_escaped("abcdef", 3, "abc...");
+    /* A character is never cut in two. */
+    assert_escaped("ab\xc3\xbc", 3, "ab...");
+}
+
+static void test_display(void **state)
+{
+    cleanup_text struct text t = {0};
+
+    (void)state;
+    text_display(&t, "no \"x\\y\"\n", 100);
+    assert_string_equal(text_str(&t), "no \"x\\y\"\\x0a");
+}
+
+static void test_utf8(void **state)
+{
+    (void)state;
+    assert_true(utf8_valid("", 0));
+    assert_true(utf8_valid("\xf0\x9f\x9a\xa2", 4));
+    assert_false(utf8_valid("\xf0\x9f\x9a", 3));
+    assert_false(utf8_valid("\xc0\x80", 2));         /* overlong */
+    assert_false(utf8_valid("\xe0\x80\xaf", 3));     /* overlong */
+    assert_false(utf8_valid("\xed\xa0\x80", 3));     /* surrogate */
+    assert_false(utf8_valid("\xf4\x90\x80\x80", 4)); /* over U+10FFFF */
+    assert_false(utf8_valid("\x80", 1));
+    assert_false(utf8_valid("\xff", 1));
+}
+
+static void test_percent(void **state)
+{
+    cleanup_text struct text t = {0};
+
+    (void)state;
+    text_add_percent(&t, "a-b_c.~ /\xff\"", 11);
+    assert_string_equal(text_str(&t), "a-b_c.~%20%2F%FF%22");
+}
+
+static void test_take(void **state)
+{
+    struct text t = {0};
+    cleanup_string char *empty = text_take(&t);
+    cleanup_strings struct strings list = {0};
+
+    (void)state;
+    assert_string_equal(empty, "");
+    for (int i = 0; i < 100; i++)
+        text_printf(&t, "%d,", i);
+    assert_int_equal(strlen(t.data), t.len);
+    assert_int_equal(strings_take(&list, text_take(&t)), 0);
+    assert_null(t.data);
+    assert_int_equal(strings_add(&list, "x"), 0);
+    assert_int_equal(list.count, 2);
+    assert_null(list.items[2]);
+    assert_int_equal(strings_take(&list, NULL), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_escape),  cmocka_unit_test(test_display), cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_percent), cmocka_unit_test(test_take),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
