@@ -1,0 +1,235 @@
+"""Fixtures: one sshd, its users and images for the whole run; a check after every test."""
+import fcntl
+import grp
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+sys.dont_write_bytecode = True
+
+from harness import data, images, procs, sshd as sshd_module, users as users_module  # noqa: E402
+from harness.client import Client, Login  # noqa: E402
+from harness.engine import Engine  # noqa: E402
+from harness.syslog import Syslog  # noqa: E402
+from harness.wait import became, wait_for  # noqa: E402
+
+BARE = os.environ.get("BERTH_TEST_BARE") == "1"
+PREFIX = os.environ.get("BERTH_PREFIX", "/usr/local")
+HELPER = os.path.join(PREFIX, "libexec/berth/berth-session")
+SOCKET = os.environ.get("BERTH_ENGINE", "/run/docker.sock")
+WORK_PREFIX = "berth-test."
+
+
+def pytest_configure(config):
+    if os.geteuid() != 0:
+        raise pytest.UsageError("the system tests must run as root")
+    if not BARE and not os.path.exists(HELPER):
+        raise pytest.UsageError(f"no {HELPER}: set BERTH_PREFIX to the installed tree")
+
+
+def pytest_collection_modifyitems(config, items):
+    if BARE:
+        skip = pytest.mark.skip(reason="needs berth; this run is against a plain sshd")
+        for item in items:
+            if "plain" not in item.keywords:
+                item.add_marker(skip)
+
+
+class World:
+    """What every test may reach."""
+
+    def __init__(self):
+        # Two runs would remove each other's users.
+        self.lock = open("/var/lib/berth-test.lock", "w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit("another run of these tests is under way", 2)
+        for stale in os.listdir("/var/lib"):
+            if stale.startswith(WORK_PREFIX):
+                shutil.rmtree(os.path.join("/var/lib", stale), ignore_errors=True)
+        self.engine = Engine(SOCKET)
+        assert self.engine.alive(), f"no engine answers at {SOCKET}"
+        # Not below /tmp: sshd refuses keys with a parent that others can write.
+        self.dir = tempfile.mkdtemp(prefix=WORK_PREFIX, dir="/var/lib")
+        os.chmod(self.dir, 0o755)
+        self.runtime = os.path.join(self.dir, "run")
+        os.mkdir(self.runtime)
+        os.chmod(self.runtime, 0o1777)
+        self.bare, self.helper, self.prefix, self.socket = BARE, HELPER, PREFIX, SOCKET
+        with open(HELPER if not BARE else os.devnull, "rb") as f:
+            sanitized = b"__asan_init" in f.read()
+        # A stalled helper's resident memory; a sanitizer's shadow comes on top.
+        self.memory_bound = (256 if sanitized else 24) << 20
+        info = os.stat(SOCKET)
+        assert stat.S_ISSOCK(info.st_mode)
+        self.engine_group = info.st_gid
+        assert self.engine_group != 0, "the engine's socket belongs to root's group: give it one"
+        self.users = users_module.make_all(info.st_gid)
+        # Whatever an earlier run that was killed left: it would fail the first test.
+        for row in self.engine.containers(self.names()):
+            self.engine.remove(row["Id"])
+        images.make_all(self.engine, self.dir)
+        self.syslog = Syslog(self.dir)
+        self.conf = sshd_module.Conf(os.path.join(self.dir, "berth.conf"), self.runtime,
+                                     "unix://" + SOCKET, images.BUSYBOX)
+        self.conf.write()
+        self.sshd = sshd_module.Sshd(self.dir, self.users, HELPER, self.conf.path,
+                                     self.syslog, BARE)
+        self.client = Client(self.sshd)
+
+    def direct(self, command=None, env=None, user="bt-bash", **kw):
+        """The helper without sshd, as the user, on pipes; for what no sshd hands over."""
+        entry = pwd.getpwnam(user)
+        full = {"USER": user, "LOGNAME": user, "HOME": entry.pw_dir, "SHELL": entry.pw_shell,
+                "PATH": "/usr/bin:/bin", "SSH_CONNECTION": "127.0.0.1 50000 127.0.0.1 22",
+                "SSH_CLIENT": "127.0.0.1 50000 22"}
+        if command is not None:
+            full["SSH_ORIGINAL_COMMAND"] = command
+        full.update(env or {})
+        kw.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run([HELPER, "--config", self.conf.path], env=full, cwd="/",
+                              user=entry.pw_uid, group=entry.pw_gid,
+                              extra_groups=[self.engine_group], capture_output=True,
+                              timeout=60, **kw)
+
+    def names(self):
+        return [e.pw_name for e in pwd.getpwall() if e.pw_name.startswith(users_module.PREFIX)]
+
+    def uids(self):
+        return {e.pw_uid for e in pwd.getpwall() if e.pw_name.startswith(users_module.PREFIX)}
+
+    def uid(self, user):
+        return pwd.getpwnam(user).pw_uid
+
+    def group_name(self):
+        return grp.getgrgid(self.engine_group).gr_name
+
+    def login(self, user="bt-bash", image="busybox"):
+        return Login(self.client, user, image)
+
+    def containers(self, user=None):
+        return self.engine.containers([user] if user else self.names())
+
+    def container(self, user="bt-bash", timeout=10):
+        """The user's one running container, inspected."""
+        def running():
+            rows = self.containers(user)
+            return rows if len(rows) == 1 and rows[0]["State"] == "running" else None
+        rows = wait_for(running, timeout, lambda: f"one running container; {self.containers(user)}")
+        return self.engine.inspect(rows[0]["Id"])
+
+    def helpers(self, user="bt-bash"):
+        return procs.helpers({self.uid(user)}, HELPER)
+
+    def one_helper(self, user="bt-bash", timeout=5):
+        return wait_for(lambda: self.helpers(user), timeout, "a helper running")[0]
+
+    def watchers(self, user="bt-bash"):
+        return procs.watchers({self.uid(user)}, HELPER)
+
+    def left_files(self):
+        found = []
+        for root, _, names in os.walk(self.runtime):
+            found += [os.path.join(root, n) for n in names]
+        return found
+
+    def leftovers(self, volumes):
+        """What a session must not leave: empty when all is well."""
+        left = [f"container {r['Names']} {r['State']}" for r in self.containers()]
+        left += [f"volume {v}" for v in self.engine.anonymous_volumes() - volumes]
+        left += [f"process {p}" for p in procs.berths(self.uids(), HELPER)]
+        left += [f"file {f}" for f in self.left_files()]
+        return left
+
+    def clean_up(self, volumes):
+        """After a failure, so that the next test isn't blamed for it."""
+        users_module.end_processes(self.uids())
+        for row in self.containers():
+            self.engine.remove(row["Id"])
+        for name in self.left_files():
+            os.unlink(name)
+        for name in self.engine.anonymous_volumes() - volumes:
+            self.engine.call("DELETE", f"/volumes/{name}?force=1", ok=(204, 404, 409))
+
+    def close(self):
+        self.sshd.stop()
+        users_module.remove_all()
+        for row in self.engine.containers(list(users_module.USERS) + ["bt-twin"]):
+            self.engine.remove(row["Id"])
+        self.syslog.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        os.unlink(self.lock.name)
+
+
+_STATE = {}
+
+
+@pytest.fixture(scope="session")
+def session_world():
+    it = World()
+    _STATE["world"] = it
+    yield it
+    it.close()
+
+
+@pytest.fixture(autouse=True)
+def world(session_world, request):
+    """The world with the default configuration; afterwards nothing may be left of a session."""
+    session_world.conf.write()
+    volumes = session_world.engine.anonymous_volumes()
+    session_world.mark = session_world.syslog.mark()
+    _STATE["sshd"] = session_world.sshd.mark()
+    yield session_world
+    if BARE:
+        users_module.end_processes(session_world.uids())
+        return
+    if not became(lambda: not session_world.leftovers(volumes), 2):
+        left = session_world.leftovers(volumes)
+        session_world.clean_up(volumes)
+        pytest.fail("left behind 2 s after the test:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def login(world):
+    """A login in the busybox image."""
+    return world.login()
+
+
+@pytest.fixture(params=["busybox", "glibc"])
+def each(request, world):
+    """A login in the busybox image, then one in the glibc image."""
+    world.conf.write(image={"busybox": images.BUSYBOX, "glibc": images.GLIBC}[request.param])
+    return world.login(image=request.param)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    it = _STATE.get("world")
+    if report.failed and it is not None:
+        report.sections.append(("sshd's log", it.sshd.tail(_STATE.get("sshd", 0))))
+        mark = getattr(it, "mark", 0)
+        report.sections.append(("syslog", "\n".join(it.syslog.since(mark, "")[-40:])))
+
+
+@pytest.fixture(scope="session")
+def data_dir(session_world):
+    """A folder of test data that tests mount read-only."""
+    path = os.path.join(session_world.dir, "data")
+    os.mkdir(path, 0o755)
+    return path
+
+
+@pytest.fixture(scope="session")
+def gigabyte(data_dir):
+    """(path, sha256) of 1 GiB."""
+    path = data.make_file(os.path.join(data_dir, "gigabyte"), 1 << 30)
+    return path, data.sha256(path)

@@ -1,0 +1,77 @@
+"""The engine as the tests see it: a few raw calls over its unix socket."""
+import http.client
+import json
+import os
+import socket
+import urllib.parse
+
+MARK = ".berth-test"
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout=20):
+        super().__init__("engine", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Engine:
+    def __init__(self, path):
+        self.path = path
+
+    def call(self, method, path, body=None, ok=(200, 201, 204, 304)):
+        conn = _UnixConnection(self.path)
+        try:
+            headers = {}
+            if body is not None:
+                body = json.dumps(body)
+                headers["Content-Type"] = "application/json"
+            conn.request(method, path, body, headers)
+            reply = conn.getresponse()
+            data = reply.read()
+        finally:
+            conn.close()
+        if reply.status not in ok:
+            raise RuntimeError(f"{method} {path}: {reply.status} {data[:300]!r}")
+        if reply.getheader("Content-Type", "").startswith("application/json") and data:
+            return json.loads(data)
+        return data
+
+    def alive(self):
+        try:
+            return self.call("GET", "/_ping") == b"OK"
+        except (OSError, RuntimeError, http.client.HTTPException):
+            return False
+
+    def containers(self, users):
+        """Every container, dead ones too, that says it is a session of one of these users."""
+        query = urllib.parse.urlencode(
+            {"all": 1, "filters": json.dumps({"label": ["berth.session"]})})
+        rows = self.call("GET", "/containers/json?" + query)
+        return [r for r in rows if r["Labels"].get("berth.user") in users]
+
+    def inspect(self, ident):
+        return self.call("GET", f"/containers/{ident}/json")
+
+    def remove(self, ident):
+        self.call("DELETE", f"/containers/{ident}?force=1&v=1", ok=(204, 404, 409))
+
+    def anonymous_volumes(self):
+        """Those made of our own image with a VOLUME: others on this machine have theirs."""
+        rows = self.call("GET", "/volumes")["Volumes"] or []
+        return {r["Name"] for r in rows
+                if os.path.exists(os.path.join(r["Mountpoint"], MARK))}
+
+    def has_image(self, name, recipe):
+        try:
+            image = self.call("GET", f"/images/{name}/json")
+        except RuntimeError:
+            return False
+        return ((image["Config"] or {}).get("Labels") or {}).get("berth-test.recipe") == recipe
+
+    def remove_image(self, name):
+        self.call("DELETE", f"/images/{name}?force=1", ok=(200, 404))
