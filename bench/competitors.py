@@ -1,0 +1,96 @@
+"""Who runs against whom. A local one is an sshd of its own with a ForceCommand;
+any other server comes by a --rival line."""
+import os
+from dataclasses import dataclass
+
+from place import IMAGE, USER
+
+BARE = "bare sshd"
+BERTH = "berth attach"
+RUN = "docker run"
+EXEC = "docker exec"
+
+
+@dataclass
+class Competitor:
+    name: str
+    port: int
+    key: str
+    host: str = "127.0.0.1"
+    user: str = USER
+    local: bool = True      # its processes run on this machine, as USER
+    contained: bool = True  # its commands run in a container
+
+    def argv(self, *command, tty=False):
+        return ["ssh", "-F", "none", "-i", self.key, "-p", str(self.port),
+                "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR",
+                "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+                "-tt" if tty else "-T", f"{self.user}@{self.host}", *command]
+
+
+RECIPE = """#!/bin/sh
+[ -t 0 ] && tty=-t
+exec docker -H unix://{socket} {words} sh -c "${{SSH_ORIGINAL_COMMAND:-exec sh}}"
+"""
+
+
+def _recipe(place, name, words):
+    """As it is found in the wild: docker's client as the forced command."""
+    path = place.write("recipe." + name, RECIPE.format(
+        socket=place.engine.path, words=words), 0o755)
+    return place.sshd(name, [f"ForceCommand exec {path}"])
+
+
+def bare(place):
+    return Competitor(BARE, place.sshd("bare"), place.key, contained=False)
+
+
+def berth(place, prefix):
+    helper = os.path.join(prefix, "libexec/berth/berth-session")
+    if not os.access(helper, os.F_OK):
+        raise SystemExit(f"bench: no {helper}: set --prefix or BERTH_PREFIX to where berth"
+                         " is installed, or leave it out with --without 'berth attach'")
+    run = place.path("run")
+    os.mkdir(run)
+    os.chmod(run, 0o1777)
+    conf = place.write("berth.conf", f"""
+runtime_dir = "{run}"
+engine {{ endpoint = "unix://{place.engine.path}" }}
+defaults {{ image = "{IMAGE}"  pull = "never" }}
+user "{USER}" {{ }}
+""")
+    port = place.sshd("berth", [f"ForceCommand exec {helper} --config {conf}"])
+    return Competitor(BERTH, port, place.key)
+
+
+def docker_run(place):
+    # The container gets berth's user and network, so that the engine's share
+    # is the same; all else is docker's default.
+    words = f"run --rm -i $tty --network none --user {place.uid}:{place.gid} {IMAGE}"
+    return Competitor(RUN, _recipe(place, "run", words), place.key)
+
+
+def docker_exec(place):
+    ident = place.container({"Image": IMAGE, "Cmd": ["sleep", "100000"], "User":
+                             f"{place.uid}:{place.gid}", "HostConfig": {"NetworkMode": "none"}})
+    return Competitor(EXEC, _recipe(place, "exec", f"exec -i $tty {ident}"), place.key)
+
+
+def rival(line):
+    """name=...,port=...,key=...[,host=...][,user=...]"""
+    fields = dict(part.split("=", 1) for part in line.split(","))
+    try:
+        return Competitor(fields.pop("name"), int(fields.pop("port")), fields.pop("key"),
+                          local=False, **fields)
+    except (KeyError, TypeError, ValueError) as err:
+        raise SystemExit(f"bench: --rival {line}: {err!r}; wanted: {rival.__doc__}")
+
+
+def assemble(place, prefix, without=(), rivals=()):
+    """The one to compare with comes first."""
+    makers = {BARE: bare, BERTH: lambda p: berth(p, prefix), RUN: docker_run, EXEC: docker_exec}
+    for name in without:
+        if name not in makers:
+            raise SystemExit(f"bench: --without {name}: there are {', '.join(makers)}")
+    return ([make(place) for name, make in makers.items() if name not in without] +
+            [rival(line) for line in rivals])

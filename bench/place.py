@@ -1,0 +1,165 @@
+"""What a run needs on this machine, and takes away again: a user, an image, an
+sshd for each competitor, all below one folder."""
+import io
+import os
+import pwd
+import grp
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+
+USER = "berth-bench"
+IMAGE = "berth-bench:busybox"
+
+
+def busybox_tar():
+    program = shutil.which("busybox")
+    if program is None:
+        raise SystemExit("bench: busybox is missing (apt-get install busybox-static)")
+    names = subprocess.run([program, "--list"], check=True, capture_output=True,
+                           text=True).stdout.split()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, mode in (("bin", 0o755), ("dev", 0o755), ("etc", 0o755), ("proc", 0o755),
+                           ("sys", 0o755), ("tmp", 0o1777)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            tar.addfile(entry)
+        tar.add(program, "bin/busybox")
+        for name in names:
+            if name != "busybox":
+                entry = tarfile.TarInfo("bin/" + name)
+                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(entry)
+        passwd = b"root:x:0:0:root:/root:/bin/sh\n"
+        entry = tarfile.TarInfo("etc/passwd")
+        entry.size = len(passwd)
+        tar.addfile(entry, io.BytesIO(passwd))
+    return out.getvalue()
+
+
+def wait_until(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit(f"bench: gave up waiting for {what}")
+        time.sleep(0.02)
+
+
+class Place:
+    def __init__(self, engine):
+        self.engine = engine
+        self.sshds = []
+        self.containers = []
+        self.made_user = self.made_run_sshd = False
+        # Not below /tmp: sshd refuses keys under a folder that others can write.
+        self.dir = tempfile.mkdtemp(prefix="berth-bench.", dir="/var/lib")
+        try:
+            os.chmod(self.dir, 0o755)
+            self._make_user()
+            self._make_keys()
+            engine.import_image(*IMAGE.split(":"), busybox_tar())
+            if not os.path.isdir("/run/sshd"):
+                os.mkdir("/run/sshd", 0o755)
+                self.made_run_sshd = True
+        except BaseException:
+            self.close()
+            raise
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        with open(path, "w") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def _make_user(self):
+        try:
+            pwd.getpwnam(USER)
+            raise SystemExit(f"bench: a user {USER} is there already: another run? (userdel {USER})")
+        except KeyError:
+            pass
+        gid = os.stat(self.engine.path).st_gid
+        if gid == 0:
+            raise SystemExit(f"bench: {self.engine.path} belongs to root's group")
+        # dash reads no file of the home, so that every competitor starts alike.
+        subprocess.run(["useradd", "--home-dir", self.path("home"), "--create-home",
+                        "--shell", "/bin/sh", "--password", "*", "--user-group",
+                        "--groups", grp.getgrgid(gid).gr_name, USER],
+                       check=True, stdin=subprocess.DEVNULL)
+        self.made_user = True
+        self.uid = pwd.getpwnam(USER).pw_uid
+        self.gid = pwd.getpwnam(USER).pw_gid
+
+    def _make_keys(self):
+        for name in ("host_key", "client_key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.path(name)],
+                           check=True)
+        self.key = self.path("client_key")
+        shutil.copyfile(self.key + ".pub", self.path("authorized_keys"))
+
+    def sshd(self, name, lines=()):
+        """Starts an sshd with these lines more; its port."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        conf = self.write(f"sshd_config.{name}", "\n".join([
+            "ListenAddress 127.0.0.1", f"Port {port}", f"HostKey {self.path('host_key')}",
+            "PidFile none", f"AuthorizedKeysFile {self.path('authorized_keys')}",
+            f"AllowUsers {USER}", "UsePAM no", "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no", "UseDNS no", "MaxStartups 100",
+            "Subsystem sftp internal-sftp", *lines, ""]))
+        log = open(self.path(f"sshd.{name}.log"), "w")
+        self.sshds.append(subprocess.Popen(
+            ["/usr/sbin/sshd", "-D", "-e", "-f", conf], stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, start_new_session=True))
+        log.close()
+        wait_until(lambda: self._listens(port), 10, f"sshd at {port}; see {self.dir}")
+        return port
+
+    @staticmethod
+    def _listens(port):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def container(self, body):
+        """One that runs until the end of the bench."""
+        ident = self.engine.create(body)
+        self.containers.append(ident)
+        self.engine.start(ident)
+        return ident
+
+    def _user_processes(self):
+        return subprocess.run(["pgrep", "-u", str(self.uid)], capture_output=True,
+                              text=True).stdout.split()
+
+    def close(self):
+        for sshd in self.sshds:
+            sshd.terminate()
+            sshd.wait()
+        for ident in self.containers:
+            self.engine.remove(ident)
+        if self.made_user:
+            for pid in self._user_processes():
+                try:
+                    os.kill(int(pid), signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            wait_until(lambda: not self._user_processes(), 10, "the end of the user's processes")
+            for row in self.engine.with_label(f"berth.uid={self.uid}"):
+                self.engine.remove(row["Id"])
+            subprocess.run(["userdel", USER], capture_output=True)
+        self.engine.remove_image(IMAGE)
+        if self.made_run_sshd and not subprocess.run(["pgrep", "-x", "sshd"],
+                                                     capture_output=True).stdout:
+            os.rmdir("/run/sshd")
+        shutil.rmtree(self.dir, ignore_errors=True)
