@@ -58,26 +58,31 @@ static void lock_name(char name[32], const char *session)
 int lease_take(struct lease *lease, const char *runtime_dir, uid_t uid, const char *session,
                struct error **err)
 {
-    char name[32];
-    struct stat st = {0};
-
     *lease = (struct lease){.dir = -1, .lock = -1};
     snprintf(lease->session, sizeof lease->session, "%s", session);
-    lock_name(name, session);
     lease->dir = open_user_dir(runtime_dir, uid, err);
     if (lease->dir < 0)
         return -1;
-    /* A sweep may take the file between open and flock, and remove it. */
-    do {
-        close_fd(&lease->lock);
-        lease->lock = openat(lease->dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (lease->lock < 0 || flock(lease->lock, LOCK_EX) < 0 || fstat(lease->lock, &st) < 0) {
-            error_set(err, errno, "runtime directory %s/%u: cannot lock %s", runtime_dir,
-                      (unsigned)uid, name);
-            lease_close(lease);
-            return -1;
-        }
-    } while (st.st_nlink == 0);
+    lease->lock = openat(lease->dir, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    if (lease->lock < 0 || flock(lease->lock, LOCK_EX | LOCK_NB) < 0) {
+        error_set(err, errno,
+                  "runtime directory %s/%u: cannot make a locked file (put runtime_dir on a "
+                  "tmpfs, as /run is)",
+                  runtime_dir, (unsigned)uid);
+        lease_close(lease);
+        return -1;
+    }
+    return 0;
+}
+
+int lease_publish(const struct lease *lease, struct error **err)
+{
+    char name[32], file[32];
+
+    lock_name(name, lease->session);
+    snprintf(file, sizeof file, "/proc/self/fd/%d", lease->lock);
+    if (linkat(AT_FDCWD, file, lease->dir, name, AT_SYMLINK_FOLLOW) < 0)
+        return error_set(err, errno, "cannot name %s in the runtime directory", name);
     return 0;
 }
 

@@ -17,11 +17,14 @@ struct lease {
     char session[LEASE_SESSION_SIZE];
 };
 
-/* Makes RUNTIME/UID where it isn't there and takes the session's lock. Refused:
- * a runtime directory that isn't root's, a user directory that is a link,
- * somebody else's, or open to others. */
+/* Makes RUNTIME/UID where it isn't there, and in it a locked file without a
+ * name. Refused: a runtime directory that isn't root's, a user directory that
+ * is a link, somebody else's, or open to others. */
 int lease_take(struct lease *lease, const char *runtime_dir, uid_t uid, const char *session,
                struct error **err);
+/* Gives the file its name. To be called once somebody is there who removes it,
+ * whoever is killed. */
+int lease_publish(const struct lease *lease, struct error **err);
 /* Notes in the file how far the session's container is (one byte; watcher.h). */
 void lease_note(const struct lease *lease, char state);
 /* What was noted, '\0' for nothing, and how long ago in seconds. */

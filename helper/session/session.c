@@ -124,12 +124,9 @@ static int guard(struct session *s, struct error **err)
                                 .uid = s->request.account.uid};
 
     if (lease_take(&s->lease, s->policy->runtime_dir, s->request.account.uid, s->request.session,
-                   err) < 0)
+                   err) < 0 ||
+        watcher_start(&s->watcher, &task, err) < 0 || lease_publish(&s->lease, err) < 0)
         return -1;
-    if (watcher_start(&s->watcher, &task, err) < 0) {
-        lease_end(&s->lease);
-        return -1;
-    }
     s->client_open = true;
     return client_open(&s->client, s->request.tty, err);
 }

@@ -64,10 +64,14 @@ static void test_life(void **state)
     (void)state;
     need_root();
     assert_int_equal(lease_take(&lease, top, getuid(), "00000000000000a1", &err), 0);
+    /* Killed here, it would leave nothing. */
+    assert_int_equal(access(lock, F_OK), -1);
+    assert_int_equal(lease_publish(&lease, &err), 0);
     lease_note(&lease, 'i');
     lease_note(&lease, 'c');
     assert_int_equal(access(lock, F_OK), 0);
     assert_int_equal(lease_take(&other, top, getuid(), "00000000000000b2", &err), 0);
+    assert_int_equal(lease_publish(&other, &err), 0);
     /* Both live: neither is stale for the other. */
     lease_each_stale(&other, end_it, &count);
     assert_int_equal(count, 0);
