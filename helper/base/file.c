@@ -27,6 +27,30 @@ int release_fd(int *fd)
     return handed;
 }
 
+void fd_close_from(int from)
+{
+#ifdef HAVE_CLOSE_RANGE
+    if (close_range((unsigned)from, ~0U, 0) == 0)
+        return;
+#endif
+    /* A kernel before 5.9: as far as we ever get. */
+    for (int fd = from; fd < 32768; fd++)
+        close(fd);
+}
+
+int fd_own_only(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd < 3);
+    if (fd < 0)
+        return -1;
+    fd_close_from(3);
+    return 0;
+}
+
 int fd_set_nonblock(int fd, bool on)
 {
     int flags = fcntl(fd, F_GETFL);

@@ -14,6 +14,12 @@ void close_fd(int *fd);
 /* Hands it over: returns it, and resets to -1. */
 int release_fd(int *fd);
 
+/* At a program's start: 0, 1, 2 are there, /dev/null where they weren't, and
+ * nothing else that was inherited. */
+int fd_own_only(void);
+/* Closes `from` and all above it. */
+void fd_close_from(int from);
+
 /* Sets or clears O_NONBLOCK; returns the flags that were there, -1 on error. */
 int fd_set_nonblock(int fd, bool on);
 

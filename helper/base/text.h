@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A string that grows. Zeroed is empty. When memory runs out `failed` is set
  * and stays, so that a caller may check once, at the end. */
@@ -36,6 +37,9 @@ char *text_take(struct text *t);
 void text_free(struct text *t);
 
 #define cleanup_text __attribute__((cleanup(text_free)))
+
+/* FNV-1a, 64 bits (RFC 9923): tells texts apart, proves nothing. */
+uint64_t text_hash(const char *s);
 
 /* RFC 3629: no overlong forms, no surrogates, nothing over U+10FFFF. */
 bool utf8_valid(const char *s, size_t len);
