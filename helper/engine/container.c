@@ -3,6 +3,7 @@
 #include "engine/container.h"
 
 #include "base/text.h"
+#include "engine/reply.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -16,35 +17,6 @@ enum { PATH_SIZE = 512 };
  * default, ctrl-p ctrl-q. 0xFE and 0xFF stand in no UTF-8 text. */
 #define NO_DETACH_KEYS "%FE,%FF,%FE,%FF"
 
-static struct http_call *start(struct engine *engine, const char *method, const char *path,
-                               const char *body, long timeout_ms, struct error **err)
-{
-    struct http_request request = {
-        .method = method, .path = path, .body = body, .timeout_ms = timeout_ms};
-
-    return http_start(engine_http(engine), &request, err);
-}
-
-static int call(struct engine *engine, const char *method, const char *path, const char *body,
-                long timeout_ms, struct error **err)
-{
-    cleanup_call struct http_call *c = start(engine, method, path, body, timeout_ms, err);
-
-    return c ? http_finish(engine_http(engine), c, err) : -1;
-}
-
-/* The reply's JSON object, or NULL. */
-static struct json_object *reply_object(const struct http_call *c)
-{
-    struct json_object *reply = json_tokener_parse(http_call_body(c, NULL));
-
-    if (reply && !json_object_is_type(reply, json_type_object)) {
-        json_object_put(reply);
-        reply = NULL;
-    }
-    return reply;
-}
-
 int container_create(struct engine *engine, const char *name, struct json_object *body,
                      struct error **err)
 {
@@ -55,7 +27,7 @@ int container_create(struct engine *engine, const char *name, struct json_object
     if (!text)
         return error_set(err, ENOMEM, "create body");
     snprintf(path, sizeof path, "/containers/create?name=%s", name);
-    cleanup_call struct http_call *c = start(engine, "POST", path, text, ENGINE_CREATE_MS, err);
+    cleanup_call struct http_call *c = engine_start(engine, "POST", path, text, ENGINE_CREATE_MS, err);
     if (!c || http_finish(engine_http(engine), c, err) < 0)
         return -1;
     struct json_object *reply = reply_object(c);
@@ -72,7 +44,7 @@ struct hijack *container_attach(struct engine *engine, const char *name, struct 
     snprintf(path, sizeof path,
              "/containers/%s/attach?stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%s", name,
              NO_DETACH_KEYS);
-    return hijack_open(engine_http(engine), path, ENGINE_ATTACH_MS, err);
+    return hijack_open(engine_http(engine), path, NULL, ENGINE_ATTACH_MS, err);
 }
 
 int container_start(struct engine *engine, const char *name, struct error **err)
@@ -80,7 +52,7 @@ int container_start(struct engine *engine, const char *name, struct error **err)
     char path[PATH_SIZE];
 
     snprintf(path, sizeof path, "/containers/%s/start", name);
-    return call(engine, "POST", path, NULL, ENGINE_START_MS, err);
+    return engine_call(engine, "POST", path, NULL, ENGINE_START_MS, err);
 }
 
 struct http_call *container_wait(struct engine *engine, const char *name, struct error **err)
@@ -88,7 +60,7 @@ struct http_call *container_wait(struct engine *engine, const char *name, struct
     char path[PATH_SIZE];
 
     snprintf(path, sizeof path, "/containers/%s/wait?condition=next-exit", name);
-    struct http_call *wait = start(engine, "POST", path, NULL, 0, err);
+    struct http_call *wait = engine_start(engine, "POST", path, NULL, 0, err);
     if (wait && http_await_header(engine_http(engine), wait, ENGINE_CONTROL_MS, err) < 0) {
         http_call_free(wait);
         wait = NULL;
@@ -126,7 +98,7 @@ struct http_call *container_resize(struct engine *engine, const char *name, unsi
     char path[PATH_SIZE];
 
     snprintf(path, sizeof path, "/containers/%s/resize?h=%u&w=%u", name, rows, cols);
-    return start(engine, "POST", path, NULL, ENGINE_CONTROL_MS, err);
+    return engine_start(engine, "POST", path, NULL, ENGINE_CONTROL_MS, err);
 }
 
 struct http_call *container_kill(struct engine *engine, const char *name, int signal,
@@ -135,7 +107,7 @@ struct http_call *container_kill(struct engine *engine, const char *name, int si
     char path[PATH_SIZE];
 
     snprintf(path, sizeof path, "/containers/%s/kill?signal=%d", name, signal);
-    return start(engine, "POST", path, NULL, ENGINE_CONTROL_MS, err);
+    return engine_start(engine, "POST", path, NULL, ENGINE_CONTROL_MS, err);
 }
 
 struct http_call *container_inspect(struct engine *engine, const char *name, struct error **err)
@@ -143,7 +115,7 @@ struct http_call *container_inspect(struct engine *engine, const char *name, str
     char path[PATH_SIZE];
 
     snprintf(path, sizeof path, "/containers/%s/json", name);
-    return start(engine, "GET", path, NULL, ENGINE_CONTROL_MS, err);
+    return engine_start(engine, "GET", path, NULL, ENGINE_CONTROL_MS, err);
 }
 
 pid_t container_inspect_pid(const struct http_call *inspect, char id[CONTAINER_ID_SIZE])
@@ -166,13 +138,73 @@ pid_t container_inspect_pid(const struct http_call *inspect, char id[CONTAINER_I
     return result > 0 ? result : 0;
 }
 
+static void read_labels(struct json_object *reply, container_label *label, void *data)
+{
+    struct json_object *config = reply_member(reply, "Config", json_type_object);
+    struct json_object *labels = config ? reply_member(config, "Labels", json_type_object) : NULL;
+
+    if (!labels || !label)
+        return;
+    json_object_object_foreach(labels, key, value)
+    {
+        if (json_object_is_type(value, json_type_string))
+            label(data, key, json_object_get_string(value));
+    }
+}
+
+int container_ask(struct engine *engine, const char *name, struct container_state *state,
+                  container_label *label, void *data, struct error **err)
+{
+    cleanup_call struct http_call *c = container_inspect(engine, name, err);
+
+    *state = (struct container_state){0};
+    if (!c || http_finish(engine_http(engine), c, err) < 0)
+        return -1;
+    struct json_object *reply = reply_object(c);
+    struct json_object *now = reply ? reply_member(reply, "State", json_type_object) : NULL;
+    if (!now) {
+        json_object_put(reply);
+        return error_set(err, 0, "engine: inspect: the answer has no State");
+    }
+    state->running = json_object_get_boolean(reply_member(now, "Running", json_type_boolean));
+    state->paused = json_object_get_boolean(reply_member(now, "Paused", json_type_boolean));
+    state->pid = container_inspect_pid(c, state->id);
+    read_labels(reply, label, data);
+    json_object_put(reply);
+    return 0;
+}
+
+int container_restart(struct engine *engine, const char *name, struct error **err)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "/containers/%s/restart?t=0", name);
+    return engine_call(engine, "POST", path, NULL, ENGINE_START_MS, err);
+}
+
+int container_stop(struct engine *engine, const char *name, struct error **err)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "/containers/%s/stop?t=2", name);
+    return engine_call(engine, "POST", path, NULL, ENGINE_START_MS, err);
+}
+
+int container_unpause(struct engine *engine, const char *name, struct error **err)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "/containers/%s/unpause", name);
+    return engine_call(engine, "POST", path, NULL, ENGINE_CONTROL_MS, err);
+}
+
 int container_delete(struct engine *engine, const char *name, bool *found, struct error **err)
 {
     char path[PATH_SIZE];
 
     *found = true;
     snprintf(path, sizeof path, "/containers/%s?force=1&v=1", name);
-    if (call(engine, "DELETE", path, NULL, ENGINE_DELETE_MS, err) == 0)
+    if (engine_call(engine, "DELETE", path, NULL, ENGINE_DELETE_MS, err) == 0)
         return 0;
     *found = error_kind(*err) != ERROR_NOT_FOUND;
     if (*found && error_kind(*err) != ERROR_CONFLICT)

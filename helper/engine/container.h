@@ -39,6 +39,24 @@ struct http_call *container_inspect(struct engine *engine, const char *name, str
 enum { CONTAINER_ID_SIZE = 65 };
 pid_t container_inspect_pid(const struct http_call *inspect, char id[CONTAINER_ID_SIZE]);
 
+/* What a container is, and in which state. */
+struct container_state {
+    char id[CONTAINER_ID_SIZE];
+    pid_t pid; /* 0 where it doesn't run */
+    bool running, paused;
+};
+/* Asks, and hands each label of the container to `label`. ERROR_NOT_FOUND: there
+ * is none of that name. */
+typedef void container_label(void *data, const char *key, const char *value);
+int container_ask(struct engine *engine, const char *name, struct container_state *state,
+                  container_label *label, void *data, struct error **err);
+
+/* Ends it (SIGKILL) where it runs, and starts it. */
+int container_restart(struct engine *engine, const char *name, struct error **err);
+/* Ends it, and it stays. */
+int container_stop(struct engine *engine, const char *name, struct error **err);
+int container_unpause(struct engine *engine, const char *name, struct error **err);
+
 /* Ends and removes a container with its anonymous volumes, running or not.
  * Gone already or being removed is success; *found says whether it was there. */
 int container_delete(struct engine *engine, const char *name, bool *found, struct error **err);

@@ -71,7 +71,29 @@ int engine_negotiate(struct engine *engine, struct error **err)
     return 0;
 }
 
+int engine_settle(struct engine *engine, struct error **err)
+{
+    return http_version(engine->http)[0] != '\0' ? 0 : engine_negotiate(engine, err);
+}
+
 bool engine_has(const struct engine *engine, int minor)
 {
     return engine->minor >= minor;
+}
+
+struct http_call *engine_start(struct engine *engine, const char *method, const char *path,
+                               const char *body, long timeout_ms, struct error **err)
+{
+    struct http_request request = {
+        .method = method, .path = path, .body = body, .timeout_ms = timeout_ms};
+
+    return http_start(engine_http(engine), &request, err);
+}
+
+int engine_call(struct engine *engine, const char *method, const char *path, const char *body,
+                long timeout_ms, struct error **err)
+{
+    cleanup_call struct http_call *c = engine_start(engine, method, path, body, timeout_ms, err);
+
+    return c ? http_finish(engine_http(engine), c, err) : -1;
 }

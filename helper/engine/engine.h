@@ -25,8 +25,18 @@ struct http *engine_http(struct engine *engine);
 /* Asks the engine who it is and settles the API version: the lower of ours and
  * the engine's maximum (header Api-Version of /_ping). */
 int engine_negotiate(struct engine *engine, struct error **err);
+/* The same, where that hasn't been done yet. */
+int engine_settle(struct engine *engine, struct error **err);
 /* Whether the settled version is at least 1.MINOR. */
 bool engine_has(const struct engine *engine, int minor);
+
+/* A call with a body of JSON, or NULL, and its limit in milliseconds (0: none).
+ * NULL on failure. */
+struct http_call *engine_start(struct engine *engine, const char *method, const char *path,
+                               const char *body, long timeout_ms, struct error **err);
+/* The same, and its end; http_call_result's answer. */
+int engine_call(struct engine *engine, const char *method, const char *path, const char *body,
+                long timeout_ms, struct error **err);
 
 /* Frees whichever call, NULL too. */
 static inline void cleanup_call_ptr(struct http_call **call)

@@ -16,6 +16,7 @@
 enum { HEAD_MAX = 16 * 1024 };
 
 struct hijack {
+    const struct libcurl *curl;
     CURL *easy;
     curl_socket_t fd;
     bool tls;
@@ -39,7 +40,7 @@ static ssize_t stream_read(struct hijack *h, void *buf, size_t size)
 
     if (!h->tls)
         return recv(h->fd, buf, size, MSG_DONTWAIT);
-    CURLcode rc = curl_easy_recv(h->easy, buf, size, &n);
+    CURLcode rc = h->curl->easy_recv(h->easy, buf, size, &n);
     h->more = rc == CURLE_OK && n > 0;
     return rc == CURLE_OK ? (ssize_t)n : curl_errno(rc);
 }
@@ -50,7 +51,7 @@ ssize_t hijack_write(struct hijack *h, const void *buf, size_t len)
 
     if (!h->tls)
         return send(h->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    CURLcode rc = curl_easy_send(h->easy, buf, len, &n);
+    CURLcode rc = h->curl->easy_send(h->easy, buf, len, &n);
     return rc == CURLE_OK ? (ssize_t)n : curl_errno(rc);
 }
 
@@ -97,7 +98,7 @@ void hijack_free(struct hijack *h)
 {
     if (!h)
         return;
-    curl_easy_cleanup(h->easy);
+    h->curl->easy_cleanup(h->easy);
     free(h);
 }
 
@@ -113,15 +114,18 @@ static int hijack_wait(struct http *http, struct hijack *h, short events, long l
     return http_curl_poll(http, &fd, 1, (int)left, err) < 0 ? -1 : 0;
 }
 
-static int hijack_send_head(struct http *http, struct hijack *h, const char *path, long long end,
-                            struct error **err)
+static int hijack_send_request(struct http *http, struct hijack *h, const char *path,
+                               const char *body, long long end, struct error **err)
 {
     cleanup_text struct text head = {0};
 
     text_printf(&head,
                 "POST %s%s%s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-                "Upgrade: tcp\r\nContent-Length: 0\r\n\r\n",
-                http_version(http)[0] ? "/v" : "", http_version(http), path);
+                "Upgrade: tcp\r\n%sContent-Length: %zu\r\n\r\n",
+                http_version(http)[0] ? "/v" : "", http_version(http), path,
+                body ? "Content-Type: application/json\r\n" : "", body ? strlen(body) : 0);
+    if (body)
+        text_puts(&head, body);
     if (head.failed)
         return error_set(err, ENOMEM, "request");
     for (size_t sent = 0; sent < head.len;) {
@@ -161,19 +165,21 @@ static int hijack_read_head(struct http *http, struct hijack *h, long long end, 
     }
 }
 
-static int hijack_handshake(struct http *http, struct hijack *h, const char *path, long timeout_ms,
-                            struct error **err)
+static int hijack_handshake(struct http *http, struct hijack *h, const char *path,
+                            const char *body, long timeout_ms, struct error **err)
 {
+    const struct libcurl *curl = h->curl;
     long long end = now_ms() + timeout_ms;
-    CURLcode rc = curl_easy_setopt(h->easy, CURLOPT_CONNECT_ONLY, 1L);
+    CURLcode rc = curl->easy_setopt(h->easy, CURLOPT_CONNECT_ONLY, 1L);
 
     if (!rc)
-        rc = curl_easy_perform(h->easy);
+        rc = curl->easy_perform(h->easy);
     if (!rc)
-        rc = curl_easy_getinfo(h->easy, CURLINFO_ACTIVESOCKET, &h->fd);
+        rc = curl->easy_getinfo(h->easy, CURLINFO_ACTIVESOCKET, &h->fd);
     if (rc || h->fd == CURL_SOCKET_BAD)
-        return error_set_kind(err, ERROR_LOST, "%s", curl_easy_strerror(rc));
-    if (hijack_send_head(http, h, path, end, err) < 0 || hijack_read_head(http, h, end, err) < 0)
+        return error_set_kind(err, ERROR_LOST, "%s", curl->easy_strerror(rc));
+    if (hijack_send_request(http, h, path, body, end, err) < 0 ||
+        hijack_read_head(http, h, end, err) < 0)
         return -1;
     /* "HTTP/1.1 101 UPGRADED" */
     if (strncmp(h->ahead, "HTTP/1.", 7) != 0 || strncmp(h->ahead + 8, " 101", 4) != 0)
@@ -185,7 +191,8 @@ static int hijack_handshake(struct http *http, struct hijack *h, const char *pat
     return 0;
 }
 
-struct hijack *hijack_open(struct http *http, const char *path, long timeout_ms, struct error **err)
+struct hijack *hijack_open(struct http *http, const char *path, const char *body, long timeout_ms,
+                           struct error **err)
 {
     struct hijack *h = calloc(1, sizeof *h);
 
@@ -193,10 +200,11 @@ struct hijack *hijack_open(struct http *http, const char *path, long timeout_ms,
         error_set(err, ENOMEM, "attach");
         return NULL;
     }
+    h->curl = http_libcurl(http);
     h->fd = CURL_SOCKET_BAD;
     h->easy = http_curl_easy(http, path, err);
     h->tls = http_is_tls(http);
-    if (!h->easy || hijack_handshake(http, h, path, timeout_ms, err) < 0) {
+    if (!h->easy || hijack_handshake(http, h, path, body, timeout_ms, err) < 0) {
         error_wrap(err, "engine: POST %.*s", (int)strcspn(path, "?"), path);
         hijack_free(h);
         return NULL;

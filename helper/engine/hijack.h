@@ -9,9 +9,10 @@
 
 struct hijack;
 
-/* Connects, asks for the upgrade and waits for the 101, watching as
- * http_set_watch says. Nothing may be sent before: the engine would drop it. */
-struct hijack *hijack_open(struct http *http, const char *path, long timeout_ms,
+/* Connects, asks for the upgrade (with a body of JSON, or NULL) and waits for the
+ * 101, watching as http_set_watch says. Nothing may be sent before: the engine
+ * would drop it. */
+struct hijack *hijack_open(struct http *http, const char *path, const char *body, long timeout_ms,
                            struct error **err);
 void hijack_free(struct hijack *h);
 

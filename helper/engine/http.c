@@ -18,6 +18,7 @@ enum { HEADERS_MAX = 32 * 1024, WATCH_MAX = 8, MESSAGE_MAX = 600 };
 
 struct http {
     struct http_target target;
+    const struct libcurl *curl;
     CURLM *multi;
     const struct http_watch *watch;
     char version[16];
@@ -40,18 +41,19 @@ struct http_call {
 
 struct http *http_new(const struct http_target *target, struct error **err)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
-        error_set(err, 0, "libcurl cannot be initialised");
+    const struct libcurl *curl = libcurl_load(err);
+
+    if (!curl)
         return NULL;
-    }
     struct http *http = calloc(1, sizeof *http);
     if (http)
-        http->multi = curl_multi_init();
+        http->multi = curl->multi_init();
     if (!http || !http->multi) {
         free(http);
         error_set(err, ENOMEM, "engine connection");
         return NULL;
     }
+    http->curl = curl;
     http->target = *target;
     return http;
 }
@@ -60,7 +62,7 @@ void http_free(struct http *http)
 {
     if (!http)
         return;
-    curl_multi_cleanup(http->multi);
+    http->curl->multi_cleanup(http->multi);
     free(http);
 }
 
@@ -79,6 +81,11 @@ void http_set_watch(struct http *http, const struct http_watch *watch)
     http->watch = watch;
 }
 
+const struct libcurl *http_libcurl(const struct http *http)
+{
+    return http->curl;
+}
+
 bool http_is_tls(const struct http *http)
 {
     return !http->target.socket;
@@ -87,6 +94,7 @@ bool http_is_tls(const struct http *http)
 CURL *http_curl_easy(const struct http *http, const char *path, struct error **err)
 {
     const struct http_target *t = &http->target;
+    const struct libcurl *curl = http->curl;
     char url[HTTP_URL_MAX];
     int len = snprintf(url, sizeof url, "%s%s%s%s%s", t->socket ? "http://" : "https://",
                        t->socket ? "localhost" : t->host, http->version[0] ? "/v" : "",
@@ -96,37 +104,37 @@ CURL *http_curl_easy(const struct http *http, const char *path, struct error **e
         error_set(err, 0, "engine request path is longer than %d bytes", HTTP_URL_MAX);
         return NULL;
     }
-    CURL *easy = curl_easy_init();
+    CURL *easy = curl->easy_init();
     if (!easy) {
         error_set(err, ENOMEM, "engine request");
         return NULL;
     }
-    CURLcode rc = curl_easy_setopt(easy, CURLOPT_URL, url);
+    CURLcode rc = curl->easy_setopt(easy, CURLOPT_URL, url);
     /* Proxy variables would lead elsewhere; the engine is where the file says. */
     if (!rc)
-        rc = curl_easy_setopt(easy, CURLOPT_PROXY, "");
+        rc = curl->easy_setopt(easy, CURLOPT_PROXY, "");
     if (!rc)
-        rc = curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+        rc = curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     if (!rc)
-        rc = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+        rc = curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     if (!rc)
-        rc = curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+        rc = curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     if (!rc)
-        rc = curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+        rc = curl->easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     if (!rc && t->socket)
-        rc = curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, t->socket);
+        rc = curl->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, t->socket);
     if (!rc && !t->socket)
-        rc = curl_easy_setopt(easy, CURLOPT_CAINFO, t->tls_ca);
+        rc = curl->easy_setopt(easy, CURLOPT_CAINFO, t->tls_ca);
     /* That one authority, none of the system's beside it. */
     if (!rc && !t->socket)
-        rc = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+        rc = curl->easy_setopt(easy, CURLOPT_CAPATH, NULL);
     if (!rc && !t->socket)
-        rc = curl_easy_setopt(easy, CURLOPT_SSLCERT, t->tls_cert);
+        rc = curl->easy_setopt(easy, CURLOPT_SSLCERT, t->tls_cert);
     if (!rc && !t->socket)
-        rc = curl_easy_setopt(easy, CURLOPT_SSLKEY, t->tls_key);
+        rc = curl->easy_setopt(easy, CURLOPT_SSLKEY, t->tls_key);
     if (rc) {
-        error_set(err, 0, "engine request: %s", curl_easy_strerror(rc));
-        curl_easy_cleanup(easy);
+        error_set(err, 0, "engine request: %s", curl->easy_strerror(rc));
+        curl->easy_cleanup(easy);
         return NULL;
     }
     return easy;
@@ -191,9 +199,29 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *data)
     return call->body.failed ? 0 : len;
 }
 
+static CURLcode set_method(struct http_call *call, const struct http_request *request)
+{
+    const struct libcurl *curl = call->http->curl;
+    const char *body = request->body;
+    CURLcode rc = CURLE_OK;
+
+    if (strcmp(request->method, "GET") == 0)
+        return rc;
+    if (!body && strcmp(request->method, "POST") == 0)
+        body = "";
+    if (body)
+        rc = curl->easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
+    if (!rc && body)
+        rc = curl->easy_setopt(call->easy, CURLOPT_COPYPOSTFIELDS, body);
+    if (!rc)
+        rc = curl->easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method);
+    return rc;
+}
+
 struct http_call *http_start(struct http *http, const struct http_request *request,
                              struct error **err)
 {
+    const struct libcurl *curl = http->curl;
     struct http_call *call = calloc(1, sizeof *call);
 
     if (!call) {
@@ -213,39 +241,28 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
         return NULL;
     }
     /* curl would wait for "100 Continue" before a body of over 1 KiB. */
-    call->headers = curl_slist_append(NULL, "Expect:");
+    call->headers = curl->slist_append(NULL, "Expect:");
     if (request->body)
-        call->headers = curl_slist_append(call->headers, "Content-Type: application/json");
+        call->headers = curl->slist_append(call->headers, "Content-Type: application/json");
     if (request->header)
-        call->headers = curl_slist_append(call->headers, request->header);
-    CURLcode rc = curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
-    if (!rc && strcmp(request->method, "GET") != 0) {
-        if (request->body) {
-            rc = curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(request->body));
-            if (!rc)
-                rc = curl_easy_setopt(call->easy, CURLOPT_COPYPOSTFIELDS, request->body);
-        } else if (strcmp(request->method, "POST") == 0) {
-            rc = curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE, 0L);
-            if (!rc)
-                rc = curl_easy_setopt(call->easy, CURLOPT_COPYPOSTFIELDS, "");
-        }
-        if (!rc)
-            rc = curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method);
-    }
+        call->headers = curl->slist_append(call->headers, request->header);
+    CURLcode rc = curl->easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+    if (!rc)
+        rc = set_method(call, request);
     if (!rc && request->timeout_ms)
-        rc = curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, request->timeout_ms);
+        rc = curl->easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, request->timeout_ms);
     if (!rc)
-        rc = curl_easy_setopt(call->easy, CURLOPT_HEADERFUNCTION, on_header);
+        rc = curl->easy_setopt(call->easy, CURLOPT_HEADERFUNCTION, on_header);
     if (!rc)
-        rc = curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
+        rc = curl->easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
     if (!rc)
-        rc = curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, on_body);
+        rc = curl->easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, on_body);
     if (!rc)
-        rc = curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
+        rc = curl->easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
     if (!rc)
-        rc = curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
-    if (rc || curl_multi_add_handle(http->multi, call->easy) != CURLM_OK) {
-        error_set(err, 0, "engine request: %s", curl_easy_strerror(rc));
+        rc = curl->easy_setopt(call->easy, CURLOPT_PRIVATE, call);
+    if (rc || curl->multi_add_handle(http->multi, call->easy) != CURLM_OK) {
+        error_set(err, 0, "engine request: %s", curl->easy_strerror(rc));
         http_call_free(call);
         return NULL;
     }
@@ -256,11 +273,12 @@ void http_call_free(struct http_call *call)
 {
     if (!call)
         return;
+    const struct libcurl *curl = call->http->curl;
     if (call->easy) {
-        curl_multi_remove_handle(call->http->multi, call->easy);
-        curl_easy_cleanup(call->easy);
+        curl->multi_remove_handle(call->http->multi, call->easy);
+        curl->easy_cleanup(call->easy);
     }
-    curl_slist_free_all(call->headers);
+    curl->slist_free_all(call->headers);
     text_free(&call->reply_headers);
     text_free(&call->body);
     free(call);
@@ -275,7 +293,7 @@ long http_call_status(const struct http_call *call)
 {
     long status = 0;
 
-    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    call->http->curl->easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
 
@@ -324,6 +342,7 @@ static char *engine_message(const struct http_call *call)
 
 int http_call_result(struct http_call *call, struct error **err)
 {
+    const struct libcurl *curl = call->http->curl;
     long status = http_call_status(call);
 
     if (call->too_large)
@@ -338,12 +357,12 @@ int http_call_result(struct http_call *call, struct error **err)
         return error_set(err, 0, "engine: %s: given up", call->what);
     if (call->result == CURLE_OPERATION_TIMEDOUT)
         return error_set_kind(err, ERROR_LOST, "engine: %s: no answer in time (%s)", call->what,
-                              curl_easy_strerror(call->result));
+                              curl->easy_strerror(call->result));
     if (call->result != CURLE_OK) {
         long oserr = 0;
-        curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &oserr);
+        curl->easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &oserr);
         return error_set_kind(err, ERROR_LOST, "engine: %s: %s%s%s", call->what,
-                              curl_easy_strerror(call->result), oserr ? ": " : "",
+                              curl->easy_strerror(call->result), oserr ? ": " : "",
                               oserr ? strerror((int)oserr) : "");
     }
     if (!call->header_seen)
@@ -371,7 +390,7 @@ size_t http_poll_fill(struct http *http, struct pollfd *fds, int *timeout_ms)
     FD_ZERO(&in);
     FD_ZERO(&out);
     FD_ZERO(&bad);
-    curl_multi_fdset(http->multi, &in, &out, &bad, &most);
+    http->curl->multi_fdset(http->multi, &in, &out, &bad, &most);
     for (int fd = 0; fd <= most && count < HTTP_POLL_MAX; fd++) {
         short events = 0;
         if (FD_ISSET(fd, &in))
@@ -381,7 +400,7 @@ size_t http_poll_fill(struct http *http, struct pollfd *fds, int *timeout_ms)
         if (events)
             fds[count++] = (struct pollfd){.fd = fd, .events = events};
     }
-    curl_multi_timeout(http->multi, &wanted);
+    http->curl->multi_timeout(http->multi, &wanted);
     /* A call that libcurl is still resolving or connecting may have no
      * descriptor yet; libcurl's advice is to look again soon. */
     if (wanted < 0 && most < 0)
@@ -393,17 +412,18 @@ size_t http_poll_fill(struct http *http, struct pollfd *fds, int *timeout_ms)
 
 int http_poll_dispatch(struct http *http, struct error **err)
 {
+    const struct libcurl *curl = http->curl;
     int running, left;
     CURLMsg *message;
-    CURLMcode rc = curl_multi_perform(http->multi, &running);
+    CURLMcode rc = curl->multi_perform(http->multi, &running);
 
     if (rc != CURLM_OK)
-        return error_set(err, 0, "engine: %s", curl_multi_strerror(rc));
-    while ((message = curl_multi_info_read(http->multi, &left))) {
+        return error_set(err, 0, "engine: %s", curl->multi_strerror(rc));
+    while ((message = curl->multi_info_read(http->multi, &left))) {
         struct http_call *call = NULL;
         if (message->msg != CURLMSG_DONE)
             continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
         call->done = true;
         call->result = message->data.result;
     }

@@ -1,5 +1,5 @@
 /* HTTP to the engine, over its unix socket or TCP with TLS. The only file that
- * knows libcurl, with hijack.c. */
+ * knows libcurl, with hijack.c and libcurl.c, which loads it. */
 #ifndef BERTH_ENGINE_HTTP_H
 #define BERTH_ENGINE_HTTP_H
 

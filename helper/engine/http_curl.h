@@ -3,8 +3,7 @@
 #define BERTH_ENGINE_HTTP_CURL_H
 
 #include "engine/http.h"
-
-#include <curl/curl.h>
+#include "engine/libcurl.h"
 
 enum {
     CONNECT_TIMEOUT_MS = 5000,
@@ -13,6 +12,7 @@ enum {
 
 /* A new easy handle with everything that concerns the connection set. */
 CURL *http_curl_easy(const struct http *http, const char *path, struct error **err);
+const struct libcurl *http_libcurl(const struct http *http);
 bool http_is_tls(const struct http *http);
 /* poll() on `fds[0..count)` and the watch; 1 when something came, 0 at the
  * timeout (-1: none), -1 with ERROR_ABANDONED or an error. */
