@@ -55,6 +55,48 @@ static int set_pull(const struct option *option, struct policy *policy, const ch
     return value_pull(value, field(option, policy), err);
 }
 
+static int set_channel(const struct option *option, struct policy *policy, const char *value,
+                       struct error **err)
+{
+    return value_channel(value, field(option, policy), err);
+}
+
+static int set_scope(const struct option *option, struct policy *policy, const char *value,
+                     struct error **err)
+{
+    return value_scope(value, field(option, policy), err);
+}
+
+static int set_on_idle(const struct option *option, struct policy *policy, const char *value,
+                       struct error **err)
+{
+    return value_on_idle(value, field(option, policy), err);
+}
+
+static int set_replace(const struct option *option, struct policy *policy, const char *value,
+                       struct error **err)
+{
+    return value_replace(value, field(option, policy), err);
+}
+
+static int set_linger(const struct option *option, struct policy *policy, const char *value,
+                      struct error **err)
+{
+    return value_linger(value, field(option, policy), err);
+}
+
+static int set_duration(const struct option *option, struct policy *policy, const char *value,
+                        struct error **err)
+{
+    return value_duration(value, field(option, policy), err);
+}
+
+static int set_standby(const struct option *option, struct policy *policy, const char *value,
+                       struct error **err)
+{
+    return value_standby(value, field(option, policy), err);
+}
+
 static int set_memory(const struct option *option, struct policy *policy, const char *value,
                       struct error **err)
 {
@@ -268,6 +310,15 @@ const struct option options_engine[] = {
 const struct option options_session[] = {
     {"image", set_string, value_image, AT(image)},
     {"pull", set_pull, AT(pull), .builtin = "missing", .plain = true},
+    {"channel", set_channel, AT(channel), .builtin = "auto", .plain = true},
+    {"scope", set_scope, AT(scope), .builtin = "session", .plain = true},
+    {"linger", set_linger, AT(linger), .builtin = "0", .plain = true},
+    {"on_idle", set_on_idle, AT(on_idle), .builtin = "remove", .plain = true},
+    {"replace", set_replace, AT(replace), .builtin = "auto", .plain = true},
+    {"standby", set_standby, AT(standby), .builtin = "0", .plain = true},
+    {"standby_time", set_duration, AT(standby_time), .builtin = "1h", .plain = true},
+    {"hangup_grace", set_duration, AT(hangup_grace), .builtin = "5s", .plain = true},
+    {"audit_bytes", set_bool, AT(audit_bytes), .builtin = "no", .plain = true},
     {"shell", set_shell, AT(shell), .builtin = "auto"},
     {"workdir", set_string, value_path, AT(workdir), .optional = true},
     {"user", set_string, value_user, AT(user), .builtin = "%U:%G", .place = EXPAND_USER},

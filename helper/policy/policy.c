@@ -250,6 +250,35 @@ struct policy *policy_load(const char *path, const struct account *account, stru
     return config ? policy_make(config, account, err) : NULL;
 }
 
+static bool engine_varies(const struct config *config)
+{
+    const struct config_section *engine = config_engine(config);
+    const struct merge merge = {.config = config, .sections = &engine, .count = 1};
+
+    for (const struct option *option = options_engine; option->name; option++) {
+        const struct config_value *value = scalar_value(&merge, option);
+        if (value && strchr(value->text, '%'))
+            return true;
+    }
+    return false;
+}
+
+struct policy *policy_load_engine(const char *path, const struct account *account, bool *each,
+                                  struct error **err)
+{
+    cleanup_config struct config *config = config_load(path, err);
+    cleanup_policy struct policy *policy = config ? calloc(1, sizeof *policy) : NULL;
+
+    if (config && !policy)
+        error_set(err, ENOMEM, "%s", path);
+    if (!policy || engine_apply(config, account, policy, err) < 0)
+        return NULL;
+    *each = engine_varies(config);
+    struct policy *made = policy;
+    policy = NULL;
+    return made;
+}
+
 struct policy *policy_parse(const char *path, char *data, size_t len, const struct account *account,
                             struct error **err)
 {

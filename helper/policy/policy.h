@@ -29,6 +29,17 @@ struct engine_config {
 
 enum pull { PULL_MISSING, PULL_ALWAYS, PULL_NEVER };
 
+/* How a session's bytes reach the container (berth.conf(5)). */
+enum channel { CHANNEL_AUTO, CHANNEL_DIRECT, CHANNEL_ATTACH };
+
+/* Which sessions share a container. */
+enum scope { SCOPE_SESSION, SCOPE_CONNECTION, SCOPE_USER };
+/* What becomes of a shared container without sessions, once it has lingered. */
+enum on_idle { ON_IDLE_REMOVE, ON_IDLE_STOP };
+/* Whether a container that was made by another policy makes room for a new one
+ * when nobody uses it. AUTO: yes with ON_IDLE_REMOVE, never with STOP. */
+enum replace { REPLACE_AUTO, REPLACE_IDLE, REPLACE_NEVER };
+
 struct mount {
     char *source; /* absolute path on the host, or a volume's name */
     char *target; /* absolute path in the container */
@@ -58,11 +69,20 @@ struct policy {
 
     char *image; /* empty only where deny is set */
     enum pull pull;
-    char *shell;    /* absolute path, or NULL: auto */
-    char *workdir;  /* or NULL: the image's */
-    char *user;     /* "2001:2001" */
-    char *hostname; /* or NULL: the engine's choice */
-    char *network;  /* "none", "bridge", "host" or a network's name */
+    enum channel channel;
+    enum scope scope;
+    enum on_idle on_idle;
+    enum replace replace;
+    long long linger;       /* s; -1: forever */
+    long long standby;      /* how many containers wait for logins of scope session */
+    long long standby_time; /* s, how long each does */
+    bool audit_bytes;       /* the log has the bytes also where berth need not see them */
+    long long hangup_grace; /* s, from SIGHUP to SIGKILL where a client went away */
+    char *shell;            /* absolute path, or NULL: auto */
+    char *workdir;          /* or NULL: the image's */
+    char *user;             /* "2001:2001" */
+    char *hostname;         /* or NULL: the engine's choice */
+    char *network;          /* "none", "bridge", "host" or a network's name */
     struct strings dns;
     struct mount *mounts;
     size_t mount_count;
@@ -104,6 +124,12 @@ struct policy *policy_load(const char *path, const struct account *account, stru
  * `path` is for messages and for the files that the text names. */
 struct policy *policy_parse(const char *path, char *data, size_t len, const struct account *account,
                             struct error **err);
+
+/* Only what goes by no user section, for an account that need not be mapped:
+ * runtime_dir and engine; all else is zeroed. *each says whether another account
+ * may have another engine. */
+struct policy *policy_load_engine(const char *path, const struct account *account, bool *each,
+                                  struct error **err);
 
 void policy_free(struct policy *policy);
 

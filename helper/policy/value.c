@@ -34,17 +34,109 @@ int value_bool(const char *s, bool *out, struct error **err)
     return error_set(err, 0, "must be yes or no (or true, false, on, off)");
 }
 
+/* One of two or three words, by their places in `words`. */
+static int choice(const char *s, const char *const words[3], int *out, struct error **err)
+{
+    for (int i = 0; i < 3 && words[i]; i++) {
+        if (strcmp(s, words[i]) == 0) {
+            *out = i;
+            return 0;
+        }
+    }
+    if (words[2])
+        return error_set(err, 0, "must be \"%s\", \"%s\" or \"%s\"", words[0], words[1], words[2]);
+    return error_set(err, 0, "must be \"%s\" or \"%s\"", words[0], words[1]);
+}
+
 int value_pull(const char *s, enum pull *out, struct error **err)
 {
-    if (strcmp(s, "missing") == 0)
-        *out = PULL_MISSING;
-    else if (strcmp(s, "always") == 0)
-        *out = PULL_ALWAYS;
-    else if (strcmp(s, "never") == 0)
-        *out = PULL_NEVER;
-    else
-        return error_set(err, 0, "must be \"missing\", \"always\" or \"never\"");
+    static const char *const words[3] = {"missing", "always", "never"};
+    int n = 0;
+
+    if (choice(s, words, &n, err) < 0)
+        return -1;
+    *out = (enum pull)n;
     return 0;
+}
+
+int value_channel(const char *s, enum channel *out, struct error **err)
+{
+    static const char *const words[3] = {"auto", "direct", "attach"};
+    int n = 0;
+
+    if (choice(s, words, &n, err) < 0)
+        return -1;
+    *out = (enum channel)n;
+    return 0;
+}
+
+int value_scope(const char *s, enum scope *out, struct error **err)
+{
+    static const char *const words[3] = {"session", "connection", "user"};
+    int n = 0;
+
+    if (choice(s, words, &n, err) < 0)
+        return -1;
+    *out = (enum scope)n;
+    return 0;
+}
+
+int value_on_idle(const char *s, enum on_idle *out, struct error **err)
+{
+    static const char *const words[3] = {"remove", "stop", NULL};
+    int n = 0;
+
+    if (choice(s, words, &n, err) < 0)
+        return -1;
+    *out = (enum on_idle)n;
+    return 0;
+}
+
+int value_replace(const char *s, enum replace *out, struct error **err)
+{
+    static const char *const words[3] = {"auto", "idle", "never"};
+    int n = 0;
+
+    if (choice(s, words, &n, err) < 0)
+        return -1;
+    *out = (enum replace)n;
+    return 0;
+}
+
+int value_duration(const char *s, long long *out, struct error **err)
+{
+    static const char units[] = "smhd";
+    static const int seconds[] = {1, 60, 3600, 86400};
+    size_t len = strlen(s);
+    long long n, factor = 1;
+    const char *unit = len > 0 && !is_digit(s[len - 1]) ? strchr(units, s[len - 1]) : NULL;
+
+    if (unit) {
+        factor = seconds[unit - units];
+        len--;
+    }
+    if (!value_decimal(s, len, DURATION_MOST / factor, &n))
+        return error_set(err, 0,
+                         "must be a number of seconds, or one with s, m, h or d after it, as in "
+                         "\"30m\", at most 3650d");
+    *out = n * factor;
+    return 0;
+}
+
+int value_standby(const char *s, long long *out, struct error **err)
+{
+    if (!value_decimal(s, strlen(s), STANDBY_MOST, out))
+        return error_set(err, 0, "must be a number from 0 to %d", STANDBY_MOST);
+    return 0;
+}
+
+int value_linger(const char *s, long long *out, struct error **err)
+{
+    if (strcmp(s, "forever") == 0) {
+        *out = -1;
+        return 0;
+    }
+    return value_duration(s, out, err);
 }
 
 bool value_decimal(const char *s, size_t len, long long most, long long *out)

@@ -12,10 +12,22 @@
 
 /* The kernel's limit for one argument or one NAME=value is 131,072 bytes with
  * the NUL; nothing longer could be of use anywhere. */
-#define VALUE_MOST 131071
+#define VALUE_MOST    131071
+#define DURATION_MOST (3650LL * 86400)
+#define STANDBY_MOST  100
 
 int value_bool(const char *s, bool *out, struct error **err);
 int value_pull(const char *s, enum pull *out, struct error **err);
+int value_channel(const char *s, enum channel *out, struct error **err);
+int value_scope(const char *s, enum scope *out, struct error **err);
+int value_on_idle(const char *s, enum on_idle *out, struct error **err);
+int value_replace(const char *s, enum replace *out, struct error **err);
+/* "30m" in seconds; an optional s, m, h or d. */
+int value_duration(const char *s, long long *out, struct error **err);
+/* 0 to STANDBY_MOST containers. */
+int value_standby(const char *s, long long *out, struct error **err);
+/* A duration, or "forever": -1. */
+int value_linger(const char *s, long long *out, struct error **err);
 /* "512m" in bytes; an optional b, k, m or g, in either case. */
 int value_size(const char *s, long long *out, struct error **err);
 /* A size of 6m (the engine's minimum) or more, or "unlimited": 0. */
