@@ -46,6 +46,13 @@ int client_open(struct client *client, bool tty, struct error **err)
     return 0;
 }
 
+void client_none(struct client *client)
+{
+    *client = (struct client){.signals = -1, .flags = {-1, -1, -1}};
+    for (int i = 0; i < CLIENT_POLL_MAX; i++)
+        client->fds[i].fd = -1;
+}
+
 void client_raw(struct client *client)
 {
     struct termios raw = client->saved;
@@ -56,16 +63,23 @@ void client_raw(struct client *client)
     tcsetattr(0, TCSANOW, &raw);
 }
 
+void client_give_back(struct client *client)
+{
+    /* Backwards: a PTY's three are one open file, and the first to be changed saw
+     * what it was. */
+    for (int fd = 2; fd >= 0; fd--) {
+        if (client->flags[fd] >= 0)
+            fcntl(fd, F_SETFL, client->flags[fd]);
+        client->flags[fd] = -1;
+    }
+}
+
 void client_close(struct client *client)
 {
     if (client->changed)
         tcsetattr(0, TCSANOW, &client->saved);
     client->changed = false;
-    /* Backwards: a PTY's three are one open file, and the first to be changed saw
-     * what it was. */
-    for (int fd = 2; fd >= 0; fd--)
-        if (client->flags[fd] >= 0)
-            fcntl(fd, F_SETFL, client->flags[fd]);
+    client_give_back(client);
     if (client->signals >= 0) {
         /* A hang-up's SIGHUP was seen as such; it must not come now. */
         client_read_signals(client);
@@ -134,6 +148,31 @@ const struct http_watch *client_watch(struct client *client)
     client->watch = (struct http_watch){
         .fds = client->fds, .count = CLIENT_POLL_MAX, .check = watch_check, .data = client};
     return &client->watch;
+}
+
+int client_poll(struct client *client, struct pollfd *fds, size_t count, int timeout_ms,
+                struct error **err)
+{
+    struct pollfd all[CLIENT_WAIT_MAX + CLIENT_POLL_MAX];
+
+    if (count > CLIENT_WAIT_MAX)
+        return error_set(err, 0, "too many descriptors to wait for");
+    if (count > 0)
+        memcpy(all, fds, count * sizeof *fds);
+    memcpy(all + count, client->fds, sizeof client->fds);
+    int n = poll(all, count + CLIENT_POLL_MAX, timeout_ms);
+    if (n < 0 && errno != EINTR)
+        return error_set(err, errno, "poll");
+    int ready = 0;
+    for (size_t i = 0; i < count; i++) {
+        fds[i].revents = n > 0 ? all[i].revents : 0;
+        ready += fds[i].revents != 0;
+    }
+    for (size_t i = 0; i < CLIENT_POLL_MAX; i++)
+        client->fds[i].revents = n > 0 ? all[count + i].revents : 0;
+    if (watch_check(client))
+        return error_set_kind(err, ERROR_ABANDONED, "given up: the session is over");
+    return ready;
 }
 
 bool client_window(const struct client *client, struct winsize *size)

@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 
-enum { CLIENT_POLL_MAX = 4 };
+enum { CLIENT_POLL_MAX = 4, CLIENT_WAIT_MAX = 4 };
 
 struct client {
     bool tty;
@@ -33,14 +33,25 @@ struct client {
 /* From here on 0, 1, 2 don't block, signals go to the signalfd, and a PTY
  * neither echoes nor edits lines; its ^C still makes SIGINT. */
 int client_open(struct client *client, bool tty, struct error **err);
+/* For waits on nobody's account: never gone, no signals, no terminal. */
+void client_none(struct client *client);
 /* The PTY becomes a plain path for bytes: ^C is the container's. */
 void client_raw(struct client *client);
 /* All as it was, SIGPIPE too: main() has it ignored. */
 void client_close(struct client *client);
 
+/* Their file status flags are again as sshd set them: for whoever gets them. */
+void client_give_back(struct client *client);
+
 /* What a wait for the engine watches meanwhile: it is abandoned when the client
  * is gone or a signal other than SIGWINCH came. */
 const struct http_watch *client_watch(struct client *client);
+
+/* poll() that watches the client too, as client_watch was set up to: how many of
+ * `fds` (at most CLIENT_WAIT_MAX) are ready, 0 also where a signal cut it short;
+ * -1 with ERROR_ABANDONED where the client is gone or a signal for it came. */
+int client_poll(struct client *client, struct pollfd *fds, size_t count, int timeout_ms,
+                struct error **err);
 
 /* Reads the signalfd into `pending` and `resized`. */
 void client_read_signals(struct client *client);

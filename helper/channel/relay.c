@@ -171,6 +171,7 @@ static int read_output(struct relay *r, struct error **err)
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         /* ECONNRESET too is how a stream ends whose container left input unread. */
         r->output_end = true;
+        attach_output_ended(r->attach);
     }
     return 0;
 }
@@ -290,8 +291,10 @@ static int fill_slots(struct relay *r, struct pollfd *fds, size_t *count)
                                       .events = POLLIN};
     if (wants_output(r) && hijack_pending(r->attach->stream))
         timeout_ms = 0;
-    else if (http_call_done(r->attach->wait) && !r->output_end)
+    else if (attach_answered(r->attach) && !r->output_end)
         timeout_ms = 1000;
+    else
+        timeout_ms = attach_wake_ms(r->attach);
     *count = SLOT_HTTP +
              http_poll_fill(engine_http(r->attach->engine), fds + SLOT_HTTP, &timeout_ms);
     return timeout_ms;
@@ -364,7 +367,7 @@ static bool truncated(const struct relay *r)
 /* Ended, and everything handed on. *told: the kernel has said how. */
 static bool finished(struct relay *r, bool *told)
 {
-    bool waited = http_call_done(r->attach->wait);
+    bool waited = attach_answered(r->attach);
 
     if (r->output.len > 0)
         return false;
@@ -398,7 +401,7 @@ int relay_run(struct client *client, struct attach *attach, struct relay_result 
     } else if (rc == 0 && truncated(&r)) {
         rc = error_set_kind(err, ERROR_LOST, "the container engine broke off the output");
     } else if (rc == 0 && !told) {
-        rc = container_wait_status(attach->wait, &result->status, err);
+        rc = attach_status(attach, &result->status, err);
     }
     buffer_free(&r.input);
     buffer_free(&r.output);

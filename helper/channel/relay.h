@@ -34,6 +34,7 @@ enum {
     RELAY_GATHER = 64 * 1024,
     RELAY_GATHER_NS = 200 * 1000,
     RELAY_HEAD = 512,
+    RELAY_UNSEEN = -1, /* in place of a count: the bytes don't pass through here */
 };
 
 enum relay_end {
@@ -43,8 +44,9 @@ enum relay_end {
 
 struct relay_result {
     enum relay_end end;
-    int status;
-    long long bytes_in, bytes_out; /* payload: from the client, and for its stdout */
+    int status;                    /* 128+n where a signal ended it */
+    int signal;                    /* that signal, where the channel tells, else 0 */
+    long long bytes_in, bytes_out; /* payload: from the client, and for its stdout; or UNSEEN */
     long long bytes_err;           /* for its stderr */
     char head[RELAY_HEAD + 1];     /* the output's first bytes, for a diagnosis */
     size_t head_len;

@@ -1,0 +1,285 @@
+#include "config.h"
+
+#include "channel/direct.h"
+
+#include "base/file.h"
+#include "base/process.h"
+#include "channel/guest.h"
+#include "channel/pty.h"
+#include "channel/splice.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+enum slot { SLOT_SIGNALS, SLOT_CONTROL, SLOT_PIPES, SLOT_PARENT, SLOT_COUNT };
+
+/* sshd's closing its ends is told although nobody here holds ours any more: the
+ * entry lives as long as the file does, which the command has open. Files and
+ * /dev/null, which no sshd gives, can't be watched. */
+static int watch_pipes(struct direct *direct, struct error **err)
+{
+    direct->watch = epoll_create1(EPOLL_CLOEXEC);
+    if (direct->watch < 0)
+        return error_set(err, errno, "epoll");
+    for (int fd = 0; fd <= 2; fd++) {
+        struct epoll_event event = {.events = EPOLLONESHOT, .data.fd = fd};
+        if (epoll_ctl(direct->watch, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EPERM)
+            return error_set(err, errno, "epoll: descriptor %d", fd);
+    }
+    return 0;
+}
+
+void direct_init(struct direct *direct, bool seen)
+{
+    *direct = (struct direct){.control = -1,
+                              .seen = seen,
+                              .master = -1,
+                              .pipes = {-1, -1, -1},
+                              .watch = -1,
+                              .parent = -1};
+    stream_open(&direct->stream, -1, MESSAGE_FROM_GUEST);
+}
+
+/* Pipes of our own between sshd's and the command's: `theirs` are for the guest. */
+static int make_pipes(struct direct *direct, int theirs[3], struct error **err)
+{
+    for (int i = 0; i < 3; i++) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) < 0)
+            return error_set(err, errno, "pipe");
+        theirs[i] = ends[i == 0 ? 0 : 1];
+        direct->pipes[i] = ends[i == 0 ? 1 : 0];
+    }
+    return 0;
+}
+
+/* sshd's pipes are the login's alone, and the container's uid may be another: its
+ * programs open /dev/stderr. Who can look into the processes that have the pipes
+ * could use them anyway. */
+static void open_to_all(const int fds[3])
+{
+    struct stat st;
+
+    for (int i = 0; i < 3; i++)
+        if (fstat(fds[i], &st) == 0 && S_ISFIFO(st.st_mode))
+            (void)!fchmod(fds[i], 0666);
+}
+
+/* Only the command holds sshd's pipes now: what it closes is closed. */
+static int let_go(struct error **err)
+{
+    cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = 0; fd <= 2; fd++)
+        if (null < 0 || dup2(null, fd) < 0)
+            return error_set(err, errno, "/dev/null");
+    return 0;
+}
+
+/* /dev/ptmx of whichever mount (its number is Linux's), and a terminal. */
+static bool is_master(int fd)
+{
+    struct stat st;
+    unsigned number;
+
+    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && major(st.st_rdev) == 5 &&
+           minor(st.st_rdev) == 2 && ioctl(fd, TIOCGPTN, &number) == 0;
+}
+
+static int await_started(struct direct *direct, int wait_ms, struct client *client,
+                         struct error **err)
+{
+    struct message message;
+
+    if (guest_await(&direct->stream, MESSAGE_STARTED, wait_ms, &message, client, err) < 0)
+        return -1;
+    if (message.nfds == 1 && client->tty) {
+        direct->master = message.fds[0];
+        message.fds[0] = -1;
+    }
+    bool right = message.nfds == (client->tty ? 1 : 0);
+    message_clear(&message);
+    if (!right || (client->tty && !is_master(direct->master)))
+        return error_set(err, 0, "its guest sent what is no terminal");
+    return client->tty || direct->seen ? 0 : let_go(err);
+}
+
+static int send_start(struct direct *direct, const struct text *payload, struct client *client,
+                      struct error **err)
+{
+    int streams[3] = {0, 1, 2}, theirs[3] = {-1, -1, -1};
+    int rc = 0;
+
+    if (client->tty)
+        return guest_send(direct->control, MESSAGE_START, payload->data, payload->len, NULL, 0,
+                          err);
+    if (direct->seen)
+        rc = make_pipes(direct, theirs, err);
+    else if ((rc = watch_pipes(direct, err)) == 0)
+        client_give_back(client);
+    open_to_all(direct->seen ? theirs : streams);
+    if (rc == 0)
+        rc = guest_send(direct->control, MESSAGE_START, payload->data, payload->len,
+                        direct->seen ? theirs : streams, 3, err);
+    for (int i = 0; i < 3; i++)
+        close_fd(&theirs[i]);
+    return rc;
+}
+
+int direct_start(struct direct *direct, int folder, pid_t pid, const struct text *payload,
+                 int wait_ms, struct client *client, struct error **err)
+{
+    bool known;
+
+    direct->control = guest_connect(folder, pid, err);
+    if (direct->control < 0)
+        return -1;
+    stream_open(&direct->stream, direct->control, MESSAGE_FROM_GUEST);
+    direct->parent = process_open(getppid(), "", &known);
+    if (send_start(direct, payload, client, err) < 0)
+        return -1;
+    return await_started(direct, wait_ms, client, err);
+}
+
+void direct_close(struct direct *direct)
+{
+    stream_clear(&direct->stream);
+    close_fd(&direct->master);
+    close_fd(&direct->control);
+    close_fd(&direct->watch);
+    close_fd(&direct->parent);
+    for (int i = 0; i < 3; i++)
+        close_fd(&direct->pipes[i]);
+}
+
+static int send_signal(const struct direct *direct, int signal, struct error **err)
+{
+    unsigned char number = (unsigned char)signal;
+
+    return guest_send(direct->control, MESSAGE_SIGNAL, &number, 1, NULL, 0, err);
+}
+
+static int take_exit(const struct message *message, struct relay_result *result, struct error **err)
+{
+    const unsigned char *said = (const unsigned char *)message->payload;
+
+    if (said[0] > 1 || (said[0] == 1 && (said[1] < 1 || said[1] > 64)))
+        return error_set(err, 0, "the container's guest sent no exit status");
+    result->end = RELAY_EXIT;
+    result->signal = said[0] == 1 ? said[1] : 0;
+    result->status = said[0] == 1 ? 128 + said[1] : said[1];
+    return 0;
+}
+
+int direct_control(struct direct *direct, struct client *client, struct relay_result *result,
+                   bool *ended, struct error **err)
+{
+    struct message message;
+    const char *why = "";
+    int signal, rc;
+
+    while ((signal = client_take_signal(client)))
+        if (send_signal(direct, signal, err) < 0)
+            return -1;
+    switch (stream_read(&direct->stream, &message, &why)) {
+    case STREAM_AGAIN:
+        return 0;
+    case STREAM_MESSAGE:
+        *ended = message.type == MESSAGE_EXIT;
+        if (*ended)
+            rc = take_exit(&message, result, err);
+        else if (message.type == MESSAGE_ERROR)
+            rc = guest_error(&message, err);
+        else
+            rc = error_set(err, 0, "the container's guest sent a message that was not due");
+        message_clear(&message);
+        return rc;
+    case STREAM_END:
+        return error_set_kind(err, ERROR_LOST, "the container ended");
+    case STREAM_BAD:
+    default:
+        return error_set(err, 0, "the container's guest sent what is no message: %s", why);
+    }
+}
+
+/* Whether epoll still knows the descriptor: the command holds that file. */
+static bool still_held(const struct direct *direct, int fd)
+{
+    char path[64], line[160];
+    int watched;
+    bool found = false;
+
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", direct->watch);
+    FILE *info = fopen(path, "re");
+    while (info && !found && fgets(line, sizeof line, info))
+        found = sscanf(line, "tfd: %d", &watched) == 1 && watched == fd;
+    if (info)
+        fclose(info);
+    return found;
+}
+
+/* stdout alone without a reader is what `| head -1` does: the command meets
+ * EPIPE. stderr alone is closed by no client; where the command has closed it,
+ * stdin tells the two apart: sshd keeps its end for a client that only stopped
+ * reading. */
+static void read_pipes(struct direct *direct, struct client *client)
+{
+    struct epoll_event events[3];
+    int n = epoll_wait(direct->watch, events, 3, 0);
+
+    for (int i = 0; i < n; i++)
+        direct->closed[events[i].data.fd] = true;
+    if (direct->closed[2] || (direct->closed[0] && direct->closed[1] && !still_held(direct, 2)))
+        client->gone = true;
+}
+
+static int run_pipes(struct direct *direct, struct client *client, struct relay_result *result,
+                     bool *ended, struct error **err)
+{
+    while (!*ended && !client->gone) {
+        struct pollfd fds[SLOT_COUNT] = {
+            [SLOT_SIGNALS] = {.fd = client->signals, .events = POLLIN},
+            [SLOT_CONTROL] = {.fd = direct->control, .events = POLLIN},
+            [SLOT_PIPES] = {.fd = direct->watch, .events = POLLIN},
+            [SLOT_PARENT] = {.fd = direct->parent, .events = POLLIN},
+        };
+        if (poll(fds, SLOT_COUNT, -1) < 0 && errno != EINTR)
+            return error_set(err, errno, "poll");
+        if (fds[SLOT_SIGNALS].revents)
+            client_read_signals(client);
+        if (direct_control(direct, client, result, ended, err) < 0)
+            return -1;
+        if (fds[SLOT_PIPES].revents)
+            read_pipes(direct, client);
+        if (fds[SLOT_PARENT].revents)
+            client->gone = true;
+    }
+    return 0;
+}
+
+int direct_run(struct direct *direct, struct client *client, struct relay_result *result,
+               struct error **err)
+{
+    bool ended = false;
+
+    int rc;
+
+    *result = (struct relay_result){.end = RELAY_EXIT};
+    if (client->tty) {
+        rc = pty_run(direct, client, result, &ended, err);
+    } else if (direct->seen) {
+        rc = splice_run(direct, client, result, &ended, err);
+    } else {
+        result->bytes_in = result->bytes_out = RELAY_UNSEEN;
+        rc = run_pipes(direct, client, result, &ended, err);
+    }
+    if (rc == 0 && !ended)
+        result->end = RELAY_GONE;
+    return rc;
+}

@@ -1,0 +1,52 @@
+/* The direct channel: the guest in the container runs the session. Without a
+ * terminal sshd's own three pipe ends are handed over, and no byte passes
+ * through here; with one, the PTY is the container's and its master comes back
+ * to be relayed (pty.h). */
+#ifndef BERTH_CHANNEL_DIRECT_H
+#define BERTH_CHANNEL_DIRECT_H
+
+#include "base/error.h"
+#include "base/text.h"
+#include "channel/client.h"
+#include "channel/relay.h"
+#include "protocol/stream.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct direct {
+    int control; /* the connection to the guest: its end is the session's */
+    struct stream stream;
+    int master;     /* the terminal's, -1 without one */
+    bool seen;      /* the bytes are to pass through here (splice.h) */
+    int pipes[3];   /* our ends of the command's streams, where seen; else -1 */
+    int watch;      /* epoll: sshd's ends of the three pipes; -1 with a terminal, or where seen */
+    bool closed[3]; /* what it told */
+    int parent;     /* pidfd of sshd's process (or its shell), -1 unknown */
+};
+
+/* Nothing is open. */
+void direct_init(struct direct *direct, bool seen);
+
+/* Connects to the guest listening in `folder`, which is process `pid`, and has it
+ * start what `payload` (protocol/start.h) says. From then on descriptors 0, 1
+ * and 2 are /dev/null, but with a terminal or where the bytes are seen.
+ * ERROR_LOST: there is no guest, it went away before it started anything, or said
+ * nothing for `wait_ms`. */
+int direct_start(struct direct *direct, int folder, pid_t pid, const struct text *payload,
+                 int wait_ms, struct client *client, struct error **err);
+
+/* Runs until the command ends or the client goes away. An error: the container
+ * was lost. */
+int direct_run(struct direct *direct, struct client *client, struct relay_result *result,
+               struct error **err);
+
+/* Hangs the session up, where it hasn't ended. */
+void direct_close(struct direct *direct);
+
+/* For both ways of running: passes the client's signals on, reads what the guest
+ * says. True when the command has ended, in *result. */
+int direct_control(struct direct *direct, struct client *client, struct relay_result *result,
+                   bool *ended, struct error **err);
+
+#endif

@@ -1,0 +1,137 @@
+#include "config.h"
+
+#include "channel/splice.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+enum { FLOWS = 3, PIECE = 1024 * 1024 };
+
+enum slot {
+    SLOT_SIGNALS,
+    SLOT_CONTROL,
+    SLOT_PARENT,
+    SLOT_FLOWS,
+    SLOT_COUNT = SLOT_FLOWS + FLOWS * 2
+};
+
+/* One direction. EAGAIN doesn't tell whether the one pipe is empty or the other
+ * full: what was waited for is then not it. */
+struct flow {
+    int *from, *to; /* -1 when closed */
+    bool full;      /* waits for room in `to`, else for bytes in `from` */
+    long long *bytes;
+};
+
+struct splicing {
+    struct direct *direct;
+    struct client *client;
+    struct relay_result *result;
+    int sshd[FLOWS]; /* its ends: descriptors 0 to 2, -1 when closed */
+    struct flow flows[FLOWS];
+};
+
+/* Descriptors 0 to 2 stay taken: no file that is opened later must be one. */
+static void shut(int *fd)
+{
+    int null = *fd >= 0 && *fd <= 2 ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+
+    if (null >= 0 && dup2(null, *fd) == *fd)
+        *fd = -1;
+    close_fd(&null);
+    close_fd(fd);
+}
+
+/* The end of one side is the other's: EOF to who reads, EPIPE to who writes. */
+static void close_flow(struct flow *f)
+{
+    shut(f->from);
+    shut(f->to);
+}
+
+static void move(struct flow *f)
+{
+    for (;;) {
+        ssize_t n = splice(*f->from, NULL, *f->to, NULL, PIECE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (n > 0) {
+            *f->bytes += n;
+            continue;
+        }
+        if (n < 0 && errno == EAGAIN)
+            f->full = !f->full;
+        else if (n == 0 || errno != EINTR)
+            close_flow(f);
+        return;
+    }
+}
+
+/* sshd's ends are polled even where nothing is awaited of them: a reader's end
+ * is told so. Our pipe without a writer tells its end when it is read. */
+static void fill_slots(struct splicing *s, struct pollfd fds[SLOT_COUNT])
+{
+    fds[SLOT_SIGNALS] = (struct pollfd){.fd = s->client->signals, .events = POLLIN};
+    fds[SLOT_CONTROL] = (struct pollfd){.fd = s->direct->control, .events = POLLIN};
+    fds[SLOT_PARENT] = (struct pollfd){.fd = s->direct->parent, .events = POLLIN};
+    for (int i = 0; i < FLOWS; i++) {
+        const struct flow *f = &s->flows[i];
+        fds[SLOT_FLOWS + 2 * i] = (struct pollfd){.fd = f->full ? -1 : *f->from, .events = POLLIN};
+        fds[SLOT_FLOWS + 2 * i + 1] = (struct pollfd){.fd = *f->to,
+                                                      .events = f->full ? POLLOUT : 0};
+    }
+}
+
+static void serve_flow(struct splicing *s, int i, short from, short to)
+{
+    struct flow *f = &s->flows[i];
+
+    if (to & (POLLERR | POLLNVAL)) {
+        /* Nobody reads there. stdout and stderr both: nobody is there. */
+        if (i > 0)
+            client_note(s->client, i, to);
+        close_flow(f);
+        return;
+    }
+    if ((from || to & POLLOUT) && *f->from >= 0)
+        move(f);
+}
+
+static int turn(struct splicing *s, bool *exited, struct error **err)
+{
+    struct pollfd fds[SLOT_COUNT];
+
+    fill_slots(s, fds);
+    if (*exited)
+        fds[SLOT_CONTROL].fd = -1;
+    if (poll(fds, SLOT_COUNT, -1) < 0 && errno != EINTR)
+        return error_set(err, errno, "poll");
+    if (fds[SLOT_SIGNALS].revents)
+        client_read_signals(s->client);
+    for (int i = 0; i < FLOWS; i++)
+        serve_flow(s, i, fds[SLOT_FLOWS + 2 * i].revents, fds[SLOT_FLOWS + 2 * i + 1].revents);
+    if (fds[SLOT_PARENT].revents)
+        s->client->gone = true;
+    if ((fds[SLOT_CONTROL].revents || fds[SLOT_SIGNALS].revents) && !*exited &&
+        direct_control(s->direct, s->client, s->result, exited, err) < 0)
+        return -1;
+    return 0;
+}
+
+int splice_run(struct direct *direct, struct client *client, struct relay_result *result,
+               bool *ended, struct error **err)
+{
+    struct splicing s = {.direct = direct, .client = client, .result = result, .sshd = {0, 1, 2}};
+    bool exited = false;
+    int rc = 0;
+
+    s.flows[0] = (struct flow){&s.sshd[0], &direct->pipes[0], false, &result->bytes_in};
+    s.flows[1] = (struct flow){&direct->pipes[1], &s.sshd[1], false, &result->bytes_out};
+    s.flows[2] = (struct flow){&direct->pipes[2], &s.sshd[2], false, &result->bytes_err};
+    while (rc == 0 && !client->gone && !(exited && direct->pipes[1] < 0 && direct->pipes[2] < 0))
+        rc = turn(&s, &exited, err);
+    *ended = exited && !client->gone;
+    return rc;
+}
