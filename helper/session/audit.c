@@ -2,6 +2,7 @@
 
 #include "session/audit.h"
 
+#include <string.h>
 #include <syslog.h>
 
 /* A log line of over 1 KiB is cut by some syslog daemons (RFC 3164's limit). */
@@ -51,11 +52,16 @@ void audit_close(const struct request *request, const struct policy *policy, con
     struct text line = {0};
 
     add_common(&line, "close", request, policy, container);
-    text_printf(&line, " status=%d reason=%s", end->status, end->reason);
+    text_printf(&line, " status=%d", end->status);
+    if (end->signal)
+        text_printf(&line, " signal=%s",
+                    sigabbrev_np(end->signal) ? sigabbrev_np(end->signal) : "RT");
+    text_printf(&line, " reason=%s", end->reason);
     if (end->detail)
         add_quoted(&line, "detail", end->detail, REASON_MAX);
-    text_printf(&line, " duration=%lld.%03lld in=%lld out=%lld", end->ms / 1000, end->ms % 1000,
-                end->in, end->out);
+    text_printf(&line, " duration=%lld.%03lld", end->ms / 1000, end->ms % 1000);
+    if (end->in >= 0)
+        text_printf(&line, " in=%lld out=%lld", end->in, end->out);
     send_line(end->detail ? LOG_ERR : LOG_INFO, &line);
 }
 

@@ -12,10 +12,11 @@ void audit_open(const struct request *request, const struct policy *policy, cons
 
 struct audit_end {
     int status;         /* the helper's own */
+    int signal;         /* that ended the command, or 0 */
     const char *reason; /* "exit", "client-gone", "error" */
     const char *detail; /* what the user was told, or NULL */
     long long ms;       /* how long it was */
-    long long in, out;  /* bytes from and to the client */
+    long long in, out;  /* bytes from and to the client; in below 0: they weren't seen */
 };
 void audit_close(const struct request *request, const struct policy *policy, const char *container,
                  const struct audit_end *end);

@@ -46,18 +46,16 @@ static const char script_exec_escaped[] = "berth_x=$(printf %b. \"$1\")\n"
                                           "exec \"$berth_s\" -c \"${berth_x%.}\"\n";
 
 /* Arguments COMPLAINT COUNT, then COUNT paths, then sftp-server's own arguments. */
-static const char script_sftp[] =
-    "berth_i=$1 berth_n=$2 berth_f=\n"
-    "shift 2\n"
-    "while [ \"$berth_n\" -gt 0 ]; do\n"
-    "  [ -n \"$berth_f\" ] || [ ! -x \"$1\" ] || berth_f=$1\n"
-    "  berth_n=$((berth_n - 1))\n"
-    "  shift\n"
-    "done\n"
-    "[ -z \"$berth_f\" ] || exec \"$berth_f\" \"$@\"\n"
-    "echo \"berth: $berth_i: install one in it, or name the one it has in berth.conf:"
-    " sftp = \\\"image:/path\\\"\" >&2\n"
-    "exit 1\n";
+static const char script_sftp[] = "berth_i=$1 berth_n=$2 berth_f=\n"
+                                  "shift 2\n"
+                                  "while [ \"$berth_n\" -gt 0 ]; do\n"
+                                  "  [ -n \"$berth_f\" ] || [ ! -x \"$1\" ] || berth_f=$1\n"
+                                  "  berth_n=$((berth_n - 1))\n"
+                                  "  shift\n"
+                                  "done\n"
+                                  "[ -z \"$berth_f\" ] || exec \"$berth_f\" \"$@\"\n"
+                                  "printf 'berth: %s\\n' \"$berth_i\" >&2\n"
+                                  "exit 1\n";
 
 /* Debian, Arch and Alpine, Fedora, SUSE, BSD-like, Gentoo. */
 static const char *const sftp_paths[] = {
@@ -95,25 +93,50 @@ static int add_words(struct strings *argv, const char *s)
     return 0;
 }
 
+int command_sftp_programs(struct strings *programs, const struct policy *policy)
+{
+    if (policy->sftp)
+        return strings_add(programs, policy->sftp);
+    for (size_t i = 0; i < sizeof sftp_paths / sizeof *sftp_paths; i++)
+        if (strings_add(programs, sftp_paths[i]) < 0)
+            return -1;
+    return 0;
+}
+
+int command_sftp_arguments(struct strings *argv, const struct request *request)
+{
+    const char *asked = request->command ? request->command : "";
+
+    return add_words(argv, asked + strcspn(asked, " \t"));
+}
+
+char *command_sftp_missing(const struct policy *policy)
+{
+    static const char cure[] = "install one in it, or name the one it has in berth.conf: "
+                               "sftp = \"image:/path\"";
+
+    if (policy->sftp)
+        return text_format("image %s has no sftp-server at %s: %s", policy->image, policy->sftp,
+                           cure);
+    return text_format("image %s has no sftp-server: %s", policy->image, cure);
+}
+
 static int make_sftp(struct strings *argv, const struct policy *policy,
                      const struct request *request)
 {
     static const char *const pieces[] = {script_sftp, NULL};
-    const char *asked = request->command ? request->command : "";
-    const char *arguments = asked + strcspn(asked, " \t");
-    size_t count = policy->sftp ? 1 : sizeof sftp_paths / sizeof *sftp_paths;
+    cleanup_strings struct strings programs = {0};
     int rc = add_script(argv, pieces);
 
     if (rc == 0)
-        rc = strings_take(argv, policy->sftp
-                                    ? text_format("image %s has no sftp-server at %s",
-                                                  policy->image, policy->sftp)
-                                    : text_format("image %s has no sftp-server", policy->image));
+        rc = strings_take(argv, command_sftp_missing(policy));
     if (rc == 0)
-        rc = add_number(argv, (unsigned)count);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = strings_add(argv, policy->sftp ? policy->sftp : sftp_paths[i]);
-    return rc == 0 ? add_words(argv, arguments) : rc;
+        rc = command_sftp_programs(&programs, policy);
+    if (rc == 0)
+        rc = add_number(argv, (unsigned)programs.count);
+    for (size_t i = 0; rc == 0 && i < programs.count; i++)
+        rc = strings_add(argv, programs.items[i]);
+    return rc == 0 ? command_sftp_arguments(argv, request) : rc;
 }
 
 /* `%b` undoes it: "\0ooo" for what JSON can't carry as it is. */

@@ -18,4 +18,11 @@ enum { ARGUMENT_MAX = 131071 };
 int command_make(struct strings *argv, const struct policy *policy, const struct request *request,
                  const struct winsize *size, struct error **err);
 
+/* For sftp: the image's programs that may be it, in the order of trying; the
+ * arguments from the Subsystem line; what to tell the user where none is there
+ * (the caller frees it, NULL when memory ran out). */
+int command_sftp_programs(struct strings *programs, const struct policy *policy);
+int command_sftp_arguments(struct strings *argv, const struct request *request);
+char *command_sftp_missing(const struct policy *policy);
+
 #endif

@@ -36,7 +36,7 @@ static bool is_hosts_own(const char *name)
 }
 
 static int add_accepted(struct strings *env, const struct policy *policy,
-                        const struct request *request)
+                        const struct request *request, bool any_bytes)
 {
     for (size_t i = 0; i < request->env.count; i++) {
         const char *entry = request->env.items[i];
@@ -49,7 +49,7 @@ static int add_accepted(struct strings *env, const struct policy *policy,
             wanted = fnmatch(policy->accept_env.items[j], name, 0) == 0;
         if (!wanted || !name_valid(name) || is_hosts_own(name))
             continue;
-        if (!utf8_valid(entry, strlen(entry)))
+        if (!any_bytes && !utf8_valid(entry, strlen(entry)))
             syslog(LOG_NOTICE, "session=%s variable %s is not UTF-8: left out", request->session,
                    name);
         else if (strings_add(env, entry) < 0)
@@ -58,17 +58,18 @@ static int add_accepted(struct strings *env, const struct policy *policy,
     return 0;
 }
 
-int environment_make(struct strings *env, const struct policy *policy,
-                     const struct request *request, struct error **err)
+/* What sshd said, or nothing where it can't be carried. */
+static const char *carried(const char *value, bool any_bytes)
 {
-    const char *ssh_client = request_getenv(request, "SSH_CLIENT");
-    const char *term = request->term;
+    return value && (any_bytes || utf8_valid(value, strlen(value))) ? value : NULL;
+}
+
+int environment_make(struct strings *env, const struct policy *policy,
+                     const struct request *request, bool any_bytes, struct error **err)
+{
+    const char *ssh_client = carried(request_getenv(request, "SSH_CLIENT"), any_bytes);
     int rc = add(env, "USER", request->account.name);
 
-    if (term && !utf8_valid(term, strlen(term)))
-        term = NULL;
-    if (ssh_client && (!request->connection || !utf8_valid(ssh_client, strlen(ssh_client))))
-        ssh_client = NULL;
     if (rc == 0)
         rc = add(env, "LOGNAME", request->account.name);
     if (rc == 0)
@@ -76,15 +77,15 @@ int environment_make(struct strings *env, const struct policy *policy,
     if (rc == 0)
         rc = add(env, "SSH_CONNECTION", request->connection);
     if (rc == 0)
-        rc = add(env, "SSH_CLIENT", ssh_client);
+        rc = add(env, "SSH_CLIENT", request->connection ? ssh_client : NULL);
     if (rc == 0)
-        rc = add(env, "TERM", term);
+        rc = add(env, "TERM", carried(request->term, any_bytes));
     if (rc == 0)
-        rc = add_accepted(env, policy, request);
+        rc = add_accepted(env, policy, request, any_bytes);
     for (size_t i = 0; rc == 0 && i < policy->env.count; i++)
         rc = strings_add(env, policy->env.items[i]);
     if (rc == 0 && policy->force_command && request->command) {
-        if (!utf8_valid(request->command, strlen(request->command)))
+        if (!carried(request->command, any_bytes))
             return error_set(err, 0,
                              "the command is not UTF-8 and cannot stand in "
                              "SSH_ORIGINAL_COMMAND beside a force_command");

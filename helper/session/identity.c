@@ -4,9 +4,11 @@
 
 #include "base/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 void identity_machine(char machine[MACHINE_SIZE])
@@ -32,4 +34,15 @@ void identity_name(char name[CONTAINER_NAME_SIZE], const char *machine, uid_t ui
                    const char *session)
 {
     snprintf(name, CONTAINER_NAME_SIZE, "berth-%.8s-%u-%s", machine, (unsigned)uid, session);
+}
+
+int identity_session(char session[17], struct error **err)
+{
+    unsigned char bytes[8];
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return error_set(err, errno, "getrandom");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(session + 2 * i, 3, "%02x", bytes[i]);
+    return 0;
 }

@@ -3,11 +3,13 @@
 #include "session/lease.h"
 
 #include "base/file.h"
+#include "protocol/message.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,29 +17,42 @@
 #include <time.h>
 #include <unistd.h>
 
-static int open_user_dir(const char *runtime_dir, uid_t uid, struct error **err)
+static int open_runtime_dir(const char *path, struct error **err)
 {
-    char name[16];
     struct stat st;
-    cleanup_fd int top = open(runtime_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    cleanup_fd int top = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     if (top < 0 || fstat(top, &st) < 0)
         return error_set(err, errno,
                          "runtime directory %s: cannot open (systemd-tmpfiles --create "
                          "makes it, or: mkdir -m 1777 %s)",
-                         runtime_dir, runtime_dir);
+                         path, path);
     if (st.st_uid != 0)
-        return error_set(err, 0, "runtime directory %s: owned by uid %u, must be root's",
-                         runtime_dir, (unsigned)st.st_uid);
+        return error_set(err, 0, "runtime directory %s: owned by uid %u, must be root's", path,
+                         (unsigned)st.st_uid);
     if (st.st_mode & (S_IWGRP | S_IWOTH) && !(st.st_mode & S_ISVTX))
         return error_set(err, 0,
                          "runtime directory %s: others may write it, and it isn't sticky: "
                          "chmod 1777 it",
-                         runtime_dir);
+                         path);
+    return release_fd(&top);
+}
+
+static int open_user_dir(const char *runtime_dir, uid_t uid, bool make, struct error **err)
+{
+    char name[16];
+    struct stat st;
+    cleanup_fd int top = open_runtime_dir(runtime_dir, err);
+
+    if (top < 0)
+        return -1;
     snprintf(name, sizeof name, "%u", (unsigned)uid);
-    if (mkdirat(top, name, 0700) < 0 && errno != EEXIST)
+    if (make && mkdirat(top, name, 0700) < 0 && errno != EEXIST)
         return error_set(err, errno, "runtime directory %s/%s: cannot make", runtime_dir, name);
     cleanup_fd int dir = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0 && errno == ENOENT && !make)
+        return error_set_kind(err, ERROR_NOT_FOUND, "runtime directory %s/%s: there is none",
+                              runtime_dir, name);
     if (dir < 0 || fstat(dir, &st) < 0)
         return error_set(err, errno, "runtime directory %s/%s: cannot open; remove what is there",
                          runtime_dir, name);
@@ -55,12 +70,29 @@ static void lock_name(char name[32], const char *session)
     snprintf(name, 32, "%s.lock", session);
 }
 
+/* Root's sweep opens what a user put there: nothing that blocks, or that is opened
+ * for effect. */
+static int open_lock(int dir, const char *name, int flags)
+{
+    struct stat st;
+    cleanup_fd int fd = openat(dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                               0600);
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -1;
+    if (!S_ISREG(st.st_mode)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return release_fd(&fd);
+}
+
 int lease_take(struct lease *lease, const char *runtime_dir, uid_t uid, const char *session,
                struct error **err)
 {
     *lease = (struct lease){.dir = -1, .lock = -1};
     snprintf(lease->session, sizeof lease->session, "%s", session);
-    lease->dir = open_user_dir(runtime_dir, uid, err);
+    lease->dir = open_user_dir(runtime_dir, uid, true, err);
     if (lease->dir < 0)
         return -1;
     lease->lock = openat(lease->dir, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
@@ -86,10 +118,137 @@ int lease_publish(const struct lease *lease, struct error **err)
     return 0;
 }
 
+bool lease_is_connections(const char *key)
+{
+    return key[0] == 'n';
+}
+
+bool lease_is_shared(const char *key)
+{
+    return key[0] == 'n' || key[0] == 'u';
+}
+
+/* No key at all is a lease's that only looks at the others. */
+static int open_lease(struct lease *lease, const char *runtime_dir, uid_t uid, const char *key,
+                      bool make, struct error **err)
+{
+    *lease = (struct lease){.dir = -1, .lock = -1};
+    snprintf(lease->session, sizeof lease->session, "%s", key);
+    lease->dir = open_user_dir(runtime_dir, uid, make, err);
+    return lease->dir < 0 ? -1 : 0;
+}
+
+int lease_open(struct lease *lease, const char *runtime_dir, uid_t uid, const char *key,
+               struct error **err)
+{
+    return open_lease(lease, runtime_dir, uid, key, true, err);
+}
+
+int lease_find(struct lease *lease, const char *runtime_dir, uid_t uid, const char *key,
+               struct error **err)
+{
+    return open_lease(lease, runtime_dir, uid, key, false, err);
+}
+
+/* Who ended the container may have removed the file before we had its lock. */
+static bool is_named(int lock)
+{
+    struct stat st;
+
+    return fstat(lock, &st) == 0 && st.st_nlink > 0;
+}
+
+int lease_try(struct lease *lease, bool exclusive, struct error **err)
+{
+    char name[32];
+
+    lock_name(name, lease->session);
+    for (;;) {
+        if (lease->lock < 0)
+            lease->lock = open_lock(lease->dir, name, O_RDWR | O_CREAT);
+        if (lease->lock < 0)
+            return error_set(err, errno, "cannot open %s in the runtime directory", name);
+        if (flock(lease->lock, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0) {
+            int busy = errno == EWOULDBLOCK || errno == EINTR;
+            lease_unlock(lease);
+            return busy ? 0
+                        : error_set(err, errno, "cannot lock %s in the runtime directory", name);
+        }
+        if (is_named(lease->lock))
+            return 1;
+        lease_unlock(lease);
+    }
+}
+
+int lease_peek(const struct lease *lease)
+{
+    char name[32];
+
+    lock_name(name, lease->session);
+    return open_lock(lease->dir, name, O_RDONLY);
+}
+
+bool lease_keep(struct lease *lease)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char name[32];
+
+    lock_name(name, lease->session);
+    lease_unlock(lease);
+    lease->lock = open_lock(lease->dir, name, O_RDWR);
+    /* fcntl(2): of the open file, and apart from flock(2). */
+    return lease->lock >= 0 && fcntl(lease->lock, F_OFD_SETLK, &whole) == 0;
+}
+
+bool lease_is_there(const struct lease *lease)
+{
+    struct stat st;
+    char name[32];
+
+    lock_name(name, lease->session);
+    return fstatat(lease->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+void lease_unlock(struct lease *lease)
+{
+    close_fd(&lease->lock);
+}
+
+int lease_open_folder(const struct lease *lease)
+{
+    return openat(lease->dir, lease->session, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int lease_make_folder(const struct lease *lease, struct error **err)
+{
+    const char *name = lease->session;
+
+    if (mkdirat(lease->dir, name, 0755) < 0 && errno != EEXIST)
+        return error_set(err, errno, "cannot make folder %s in the runtime directory", name);
+    cleanup_fd int folder = lease_open_folder(lease);
+    /* Whatever the umask: the container's uid may be any. */
+    if (folder < 0 || fchmod(folder, 0755) < 0)
+        return error_set(err, errno, "cannot open folder %s in the runtime directory", name);
+    return release_fd(&folder);
+}
+
+static void remove_folder(const struct lease *lease)
+{
+    int folder = openat(lease->dir, lease->session, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (folder < 0)
+        return;
+    unlinkat(folder, START_SOCKET, 0);
+    unlinkat(folder, GUEST_SOCKET, 0);
+    close(folder);
+    unlinkat(lease->dir, lease->session, AT_REMOVEDIR);
+}
+
 void lease_end(const struct lease *lease)
 {
     char name[32];
 
+    remove_folder(lease);
     lock_name(name, lease->session);
     if (lease->dir >= 0)
         unlinkat(lease->dir, name, 0);
@@ -119,37 +278,85 @@ void lease_close(struct lease *lease)
     close_fd(&lease->dir);
 }
 
+bool lease_is_key(const char *key)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t digit = key[0] == 'n';
+
+    if (strcmp(key, "user") == 0)
+        return true;
+    return strlen(key) == LEASE_SESSION_SIZE - 1 &&
+           key[digit + strspn(key + digit, digits)] == '\0';
+}
+
 /* "9f8e7d6c5b4a3921.lock" -> its session */
 static bool session_of(const char *file, char session[LEASE_SESSION_SIZE])
 {
-    size_t len = strspn(file, "0123456789abcdef");
+    const char *dot = strrchr(file, '.');
+    size_t len = dot ? (size_t)(dot - file) : 0;
 
-    if (len != LEASE_SESSION_SIZE - 1 || strcmp(file + len, ".lock") != 0)
+    if (len == 0 || len >= LEASE_SESSION_SIZE || strcmp(dot, ".lock") != 0)
         return false;
     memcpy(session, file, len);
     session[len] = '\0';
-    return true;
+    return lease_is_key(session);
+}
+
+static DIR *open_list(int dir)
+{
+    cleanup_fd int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (list)
+        (void)release_fd(&fd);
+    return list;
 }
 
 void lease_each_stale(const struct lease *lease, lease_stale *visit, void *data)
 {
-    int fd = openat(lease->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *dir = open_list(lease->dir);
     const struct dirent *entry;
     bool go_on = true;
 
-    if (!dir) {
-        close_fd(&fd);
-        return;
-    }
-    while (go_on && (entry = readdir(dir))) {
+    while (dir && go_on && (entry = readdir(dir))) {
         struct lease stale = {.dir = lease->dir, .lock = -1};
         if (!session_of(entry->d_name, stale.session) || strcmp(stale.session, lease->session) == 0)
             continue;
-        stale.lock = openat(lease->dir, entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-        if (stale.lock >= 0 && flock(stale.lock, LOCK_EX | LOCK_NB) == 0)
+        stale.lock = open_lock(lease->dir, entry->d_name, O_RDWR);
+        if (stale.lock >= 0 && flock(stale.lock, LOCK_EX | LOCK_NB) == 0 && is_named(stale.lock))
             go_on = visit(data, &stale);
         close_fd(&stale.lock);
     }
+    if (dir)
+        closedir(dir);
+}
+
+/* "2001" as lease_open writes it, no "02001" */
+static bool uid_of(const char *name, uid_t *uid)
+{
+    char again[16];
+    unsigned long long value = strtoull(name, NULL, 10);
+
+    *uid = (uid_t)value;
+    snprintf(again, sizeof again, "%u", (unsigned)*uid);
+    return strcmp(again, name) == 0 && *uid != (uid_t)-1;
+}
+
+int lease_each_user(const char *runtime_dir, lease_user *visit, void *data, struct error **err)
+{
+    const struct dirent *entry;
+    struct stat st;
+    uid_t uid;
+    cleanup_fd int top = open_runtime_dir(runtime_dir, err);
+    DIR *dir = top >= 0 ? open_list(top) : NULL;
+
+    if (!dir)
+        return top < 0 ? -1
+                       : error_set(err, errno, "runtime directory %s: cannot read", runtime_dir);
+    while ((entry = readdir(dir)))
+        if (uid_of(entry->d_name, &uid) &&
+            fstatat(top, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+            visit(data, uid);
     closedir(dir);
+    return 0;
 }

@@ -8,6 +8,7 @@
 #include "engine/credentials.h"
 #include "engine/image.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,4 +104,18 @@ int place_create(struct engine *engine, const struct policy *policy, const char 
     if (pull(engine, policy, progress_fd, err) < 0)
         return -1;
     return create(engine, name, body, watcher, err);
+}
+
+static const char *engine_hint(const char *socket)
+{
+    if (!socket || access(socket, R_OK | W_OK) == 0)
+        return " (does it run?)";
+    return errno == EACCES ? " (this login must be in the socket's group)"
+                           : " (no such socket: is it started, and endpoint right?)";
+}
+
+int place_unreached(const struct policy *policy, struct error **err)
+{
+    return error_wrap(err, "cannot reach the container engine at %s%s", policy->engine.endpoint,
+                      engine_hint(policy->engine.socket));
 }

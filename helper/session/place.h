@@ -15,4 +15,7 @@ int place_create(struct engine *engine, const struct policy *policy, const char 
                  struct json_object *body, struct watcher *watcher, int progress_fd,
                  struct error **err);
 
+/* Says of an engine that isn't reached what to do about it; returns -1. */
+int place_unreached(const struct policy *policy, struct error **err);
+
 #endif

@@ -2,13 +2,14 @@
 
 #include "session/request.h"
 
+#include "session/identity.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 const char *request_getenv(const struct request *request, const char *name)
@@ -95,23 +96,12 @@ static void read_connection(struct request *request)
         request->connection = strdup(value);
 }
 
-static int make_session_id(char id[17], struct error **err)
-{
-    unsigned char bytes[8];
-
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-        return error_set(err, errno, "getrandom");
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
-    return 0;
-}
-
 int request_read(struct request *request, struct strings *env, struct error **err)
 {
     *request = (struct request){.env = *env, .tty = isatty(0)};
     *env = (struct strings){0};
     read_connection(request);
-    if (make_session_id(request->session, err) < 0 || read_account(&request->account, err) < 0 ||
+    if (identity_session(request->session, err) < 0 || read_account(&request->account, err) < 0 ||
         refuse_ambiguous(&request->account, request_getenv(request, "USER"), err) < 0)
         return error_wrap(err, "login");
 

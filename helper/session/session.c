@@ -3,44 +3,22 @@
 #include "session/session.h"
 
 #include "base/file.h"
-#include "channel/relay.h"
 #include "policy/command.h"
 #include "policy/mount.h"
 #include "policy/policy.h"
 #include "session/audit.h"
-#include "session/identity.h"
-#include "session/lease.h"
+#include "session/by_attach.h"
+#include "session/by_direct.h"
 #include "session/outcome.h"
-#include "session/place.h"
-#include "session/request.h"
 #include "session/sftp_refusal.h"
-#include "session/spec.h"
-#include "session/watcher.h"
 
-#include <errno.h>
-#include <json-c/json.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { TLS_FILE_MAX = 1024 * 1024 };
-
-struct session {
-    struct request request;
-    struct policy *policy;
-    char machine[MACHINE_SIZE];
-    char container[CONTAINER_NAME_SIZE];
-    struct http_target target;
-    struct lease lease;
-    struct watcher watcher;
-    struct client client;
-    struct engine *engine;
-    struct attach attach;
-    struct relay_result result;
-    bool client_open, running;
-    long long began; /* now_ms() */
-};
 
 /* Whether the policy lets this request in. */
 static int permit(const struct session *s, struct error **err)
@@ -95,6 +73,58 @@ static int check_tls(const struct engine_config *engine, struct error **err)
     return 0;
 }
 
+/* runc and crun hand the host's sockets to a container, others such as gVisor's
+ * don't. */
+static bool passes_sockets(const char *runtime)
+{
+    return !runtime || strcmp(runtime, "runc") == 0 || strcmp(runtime, "crun") == 0 ||
+           strcmp(runtime, "io.containerd.runc.v2") == 0;
+}
+
+static int choose_channel(struct session *s, struct error **err)
+{
+    const struct policy *p = s->policy;
+
+    if (p->channel == CHANNEL_DIRECT && !p->engine.socket)
+        return error_set(err, 0,
+                         "channel = direct needs an engine on this machine, not %s: use auto "
+                         "or attach in berth.conf",
+                         p->engine.endpoint);
+    s->direct = p->channel == CHANNEL_DIRECT ||
+                (p->channel == CHANNEL_AUTO && p->engine.socket && passes_sockets(p->runtime));
+    return 0;
+}
+
+void session_place(struct session *s, const char *key)
+{
+    snprintf(s->key, sizeof s->key, "%s", key);
+    identity_name(s->container, s->machine, s->request.account.uid, s->key);
+}
+
+/* Whose container it is: what its name and its lock are made of. */
+static int choose_key(struct session *s, struct error **err)
+{
+    char key[LEASE_SESSION_SIZE];
+
+    switch (s->policy->scope) {
+    case SCOPE_USER:
+        snprintf(key, sizeof key, "user");
+        break;
+    case SCOPE_CONNECTION:
+        if (!s->request.connection)
+            return error_set(err, 0, "scope = connection, and no SSH_CONNECTION: run me by sshd");
+        /* Addresses and ports of both sides: one at a time has these. */
+        snprintf(key, sizeof key, "n%015" PRIx64, text_hash(s->request.connection) >> 4);
+        break;
+    case SCOPE_SESSION:
+    default:
+        snprintf(key, sizeof key, "%s", s->request.session);
+        break;
+    }
+    session_place(s, key);
+    return 0;
+}
+
 /* Everything that can refuse without the engine. */
 static int admit(struct session *s, const char *config, struct strings *env, struct error **err)
 {
@@ -110,99 +140,73 @@ static int admit(struct session *s, const char *config, struct strings *env, str
                                      .tls_ca = engine->tls_ca,
                                      .tls_cert = engine->tls_cert,
                                      .tls_key = engine->tls_key};
+    if (choose_channel(s, err) < 0)
+        return -1;
     identity_machine(s->machine);
-    identity_name(s->container, s->machine, s->request.account.uid, s->request.session);
-    return 0;
+    return choose_key(s, err);
 }
 
-/* From here on the session lives, and whoever kills it leaves nothing. */
-static int guard(struct session *s, struct error **err)
+int session_watch(struct session *s, struct error **err)
 {
     struct watcher_task task = {.target = &s->target,
                                 .lease = &s->lease,
                                 .machine = s->machine,
-                                .uid = s->request.account.uid};
+                                .uid = s->request.account.uid,
+                                .connection = -1};
 
-    if (lease_take(&s->lease, s->policy->runtime_dir, s->request.account.uid, s->request.session,
-                   err) < 0 ||
-        watcher_start(&s->watcher, &task, err) < 0 || lease_publish(&s->lease, err) < 0)
-        return -1;
-    s->client_open = true;
-    return client_open(&s->client, s->request.tty, err);
+    return watcher_start(&s->watcher, &task, err);
 }
 
-/* What to do about an engine that isn't reached. */
-static const char *engine_hint(const char *socket)
+int session_guard(struct session *s, struct error **err)
 {
-    if (!socket || access(socket, R_OK | W_OK) == 0)
-        return " (does it run?)";
-    return errno == EACCES ? " (this login must be in the socket's group)"
-                           : " (no such socket: is it started, and endpoint right?)";
+    if (lease_take(&s->lease, s->policy->runtime_dir, s->request.account.uid, s->key, err) < 0 ||
+        session_watch(s, err) < 0)
+        return -1;
+    return lease_publish(&s->lease, err);
 }
 
-static int start(struct session *s, struct error **err)
+void session_begun(struct session *s)
 {
-    struct spec_context context = {.machine = s->machine, .local = s->target.socket != NULL};
-
-    s->engine = engine_new(&s->target, err);
-    if (!s->engine)
-        return -1;
-    http_set_watch(engine_http(s->engine), client_watch(&s->client));
-    if (engine_negotiate(s->engine, err) < 0)
-        return error_wrap(err, "cannot reach the container engine at %s%s",
-                          s->policy->engine.endpoint, engine_hint(s->target.socket));
-    context.console_size = engine_has(s->engine, 42);
-    context.has_window = client_window(&s->client, &context.window);
-    struct json_object *body = spec_make(s->policy, &s->request, &context, err);
-    if (!body)
-        return -1;
-    int rc = place_create(s->engine, s->policy, s->container, body, &s->watcher,
-                          s->request.tty ? 2 : -1, err);
-    json_object_put(body);
-    if (rc < 0)
-        return error_wrap(err, "cannot create a container");
-    if (attach_start(&s->attach, s->engine, s->container, s->request.tty, context.local, err) < 0)
-        return error_wrap(err, "cannot start a container");
-    return 0;
-}
-
-static int run(struct session *s, struct error **err)
-{
-    if (s->policy->banner && s->request.tty)
-        outcome_banner(s->policy->banner);
-    if (start(s, err) < 0)
-        return -1;
     s->running = true;
     audit_open(&s->request, s->policy, s->container);
     client_raw(&s->client);
     watcher_tell(&s->watcher, WATCHER_RUNNING);
-    if (relay_run(&s->client, &s->attach, &s->result, err) < 0)
-        return error_wrap(err, "session lost");
-    return 0;
+}
+
+static int run(struct session *s, struct error **err)
+{
+    s->client_open = true;
+    if (client_open(&s->client, s->request.tty, err) < 0)
+        return -1;
+    if (s->policy->banner && s->request.tty)
+        outcome_banner(s->policy->banner);
+    return s->direct ? by_direct(s, err) : by_attach(s, err);
 }
 
 /* How it ended, in the words of the log; `tell` is for the user, where the end
  * isn't the command's own. */
 struct ending {
     int status;
+    int signal; /* that ended the command, or 0 */
     const char *reason;
     char *tell;
 };
 
 static struct ending ending_of(struct session *s, const struct error *err)
 {
-    struct ending e = {.status = s->result.status, .reason = "exit"};
+    struct ending e = {.status = s->result.status, .signal = s->result.signal, .reason = "exit"};
     int signal = s->client_open ? client_take_signal(&s->client) : 0;
 
     if (err && error_kind(err) == ERROR_ABANDONED) {
         e.reason = s->client.gone ? "client-gone" : "signal";
         e.status = 128 + (signal ? signal : SIGHUP);
     } else if (err) {
-        e = (struct ending){OUTCOME_REFUSED, "error", strdup(error_text(err))};
+        e = (struct ending){
+            .status = OUTCOME_REFUSED, .reason = "error", .tell = strdup(error_text(err))};
     } else if (s->result.end == RELAY_GONE) {
         e.reason = "client-gone";
         e.status = 128 + SIGHUP;
-    } else if ((e.tell = outcome_no_shell(&s->result, s->policy))) {
+    } else if (!s->direct && (e.tell = outcome_no_shell(&s->result, s->policy))) {
         e.status = OUTCOME_REFUSED;
         e.reason = "error";
     }
@@ -217,6 +221,9 @@ static void tell_sftp(const struct session *s, const struct ending *e)
     if (s->request.kind != REQUEST_SFTP || s->request.tty || s->result.bytes_out > 0 ||
         e->status == 0 || s->client.gone)
         return;
+    /* sshd's pipes are the sftp-server's alone. */
+    if (s->direct && s->running)
+        return;
     if (!e->tell)
         said = outcome_sftp(&s->result, s->policy);
     if (e->tell || said)
@@ -226,11 +233,12 @@ static void tell_sftp(const struct session *s, const struct ending *e)
 }
 
 /* The helper's exit status, said to the log and to the user. */
-static int conclude(struct session *s, const struct error *err)
+static struct session_end conclude(struct session *s, const struct error *err)
 {
     struct ending e = ending_of(s, err);
 
     struct audit_end end = {.status = e.status,
+                            .signal = e.signal,
                             .reason = e.reason,
                             .detail = e.tell,
                             .ms = now_ms() - s->began,
@@ -245,29 +253,25 @@ static int conclude(struct session *s, const struct error *err)
         outcome_tell(e.tell);
     tell_sftp(s, &e);
     free(e.tell);
-    return e.status;
+    return (struct session_end){.status = e.status, .signal = e.signal};
 }
 
-int session_run(const char *config, struct strings *env)
+struct session_end session_run(const char *config, struct strings *env)
 {
-    struct session s = {.lease = {.dir = -1, .lock = -1},
-                        .watcher = {.pipe = -1},
-                        .attach = {.init = -1},
-                        .began = now_ms()};
+    struct session s = {
+        .lease = {.dir = -1, .lock = -1}, .watcher = {.pipe = -1}, .began = now_ms()};
     cleanup_error struct error *err = NULL;
 
-    if (admit(&s, config, env, &err) == 0 && guard(&s, &err) == 0)
+    if (admit(&s, config, env, &err) == 0)
         (void)run(&s, &err);
-    /* All of the engine's is let go first: should the user's terminal take no
-     * message, the watcher is at work already. */
-    attach_close(&s.attach);
-    engine_free(s.engine);
+    /* All of the engine's is let go: should the user's terminal take no message,
+     * the watcher is at work already. */
     close_fd(&s.watcher.pipe);
     if (s.client_open)
         client_close(&s.client);
-    int status = conclude(&s, err);
+    struct session_end end = conclude(&s, err);
     lease_close(&s.lease);
     policy_free(s.policy);
     request_free(&s.request);
-    return status;
+    return end;
 }

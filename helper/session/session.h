@@ -2,11 +2,54 @@
 #ifndef BERTH_SESSION_SESSION_H
 #define BERTH_SESSION_SESSION_H
 
+#include "base/error.h"
 #include "base/text.h"
+#include "channel/client.h"
+#include "channel/relay.h"
+#include "engine/http.h"
+#include "policy/policy.h"
+#include "session/identity.h"
+#include "session/lease.h"
+#include "session/request.h"
+#include "session/watcher.h"
+
+#include <stdbool.h>
+
+/* What the steps hand on to each other. */
+struct session {
+    struct request request;
+    struct policy *policy;
+    bool direct; /* the channel */
+    char machine[MACHINE_SIZE];
+    char key[LEASE_SESSION_SIZE]; /* whose container it is (lease.h) */
+    char container[CONTAINER_NAME_SIZE];
+    struct http_target target;
+    struct lease lease;
+    struct watcher watcher;
+    struct client client;
+    struct relay_result result;
+    bool client_open, running;
+    long long began; /* now_ms() */
+};
+
+struct session_end {
+    int status; /* the helper's exit status */
+    int signal; /* the helper ends by it, so that sshd says exit-signal; or 0 */
+};
 
 /* Runs the session that sshd's environment `env` (taken over) and descriptors
- * 0, 1, 2 describe, as `config` allows. Returns the exit status. The caller has
- * cleared the environment and opened the log. */
-int session_run(const char *config, struct strings *env);
+ * 0, 1, 2 describe, as `config` allows. The caller has cleared the environment
+ * and opened the log. */
+struct session_end session_run(const char *config, struct strings *env);
+
+/* The container is the one of this key (lease.h). */
+void session_place(struct session *s, const char *key);
+/* Starts the watcher of s->lease, which is held. */
+int session_watch(struct session *s, struct error **err);
+/* For a container of the session's own: from here on it lives, and whoever kills
+ * it leaves nothing. */
+int session_guard(struct session *s, struct error **err);
+/* For the channels: the command runs. */
+void session_begun(struct session *s);
 
 #endif

@@ -2,11 +2,13 @@
 
 #include "session/spec.h"
 
+#include "protocol/message.h"
 #include "session/command.h"
 #include "session/environment.h"
 #include "session/identity.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -158,6 +160,23 @@ static int check_key(struct json_object *into, const char *key, struct error **e
     return 0;
 }
 
+/* The guest's programs and the container's folder, whatever `create` says of
+ * mounts. */
+static void set_guest_mounts(struct json_object *body, const struct spec_context *context)
+{
+    struct json_object *host = object_at(body, "HostConfig"), *mounts = NULL;
+
+    if (context->process != SPEC_GUEST)
+        return;
+    if (!json_object_object_get_ex(host, "Mounts", &mounts) ||
+        !json_object_is_type(mounts, json_type_array)) {
+        mounts = json_object_new_array();
+        json_object_object_add(host, "Mounts", mounts);
+    }
+    add_mount(mounts, "bind", BERTH_LIBEXECDIR "/guest", GUEST_DIR, true);
+    add_mount(mounts, "bind", context->folder, GUEST_RUN, true);
+}
+
 /* Objects merge, everything else is replaced. What is an object here must be
  * one there: a null HostConfig would drop every limit with it. */
 static int merge(struct json_object *into, struct json_object *from, struct error **err)
@@ -192,6 +211,29 @@ static int merge_create(struct json_object *body, const struct policy *p, struct
     return rc;
 }
 
+/* PID 1 is ours, and nobody's arguments stand behind it. */
+static void set_guest(struct json_object *body, struct json_object *host)
+{
+    struct json_object *argv = json_object_new_array();
+
+    json_object_array_add(argv, json_object_new_string(GUEST_DIR "/berth-guest"));
+    json_object_object_add(body, "Entrypoint", argv);
+    json_object_object_add(body, "Cmd", json_object_new_array());
+    set_bool(host, "Init", false);
+}
+
+/* It stays until the container is ended, and reaps what sessions leave. */
+static void set_keeper(struct json_object *body, struct json_object *host)
+{
+    struct json_object *argv = json_object_new_array();
+
+    json_object_array_add(argv, json_object_new_string("sleep"));
+    json_object_array_add(argv, json_object_new_string("2147483647"));
+    json_object_object_add(body, "Entrypoint", argv);
+    json_object_object_add(body, "Cmd", json_object_new_array());
+    set_bool(host, "Init", true);
+}
+
 /* What no `create` field may change: whose the container is, and what the
  * attach channel and the clean-up stand on. */
 static void set_fixed(struct json_object *body, const struct policy *p, const struct request *r,
@@ -200,21 +242,32 @@ static void set_fixed(struct json_object *body, const struct policy *p, const st
     struct json_object *host = object_at(body, "HostConfig");
     struct json_object *labels = object_at(body, "Labels");
     char uid[16];
+    static const char *const scopes[] = {"session", "connection", "user"};
+    bool session = context->process == SPEC_SESSION;
+    bool keep = p->on_idle == ON_IDLE_STOP && p->scope == SCOPE_USER;
 
-    set_bool(body, "Tty", r->tty);
-    set_bool(body, "OpenStdin", true);
-    set_bool(body, "StdinOnce", true);
-    set_bool(body, "AttachStdin", true);
-    set_bool(body, "AttachStdout", true);
-    set_bool(body, "AttachStderr", true);
-    set_bool(host, "AutoRemove", true);
+    set_bool(body, "Tty", r->tty && session);
+    set_bool(body, "OpenStdin", session);
+    set_bool(body, "StdinOnce", session);
+    set_bool(body, "AttachStdin", session);
+    set_bool(body, "AttachStdout", session);
+    set_bool(body, "AttachStderr", session);
+    /* The engine's restart kills what it is to remove: no session that could live on
+     * without the engine. */
+    set_bool(host, "AutoRemove", session);
+    if (context->process == SPEC_GUEST)
+        set_guest(body, host);
+    if (context->process == SPEC_KEEPER)
+        set_keeper(body, host);
     snprintf(uid, sizeof uid, "%u", (unsigned)r->account.uid);
     set_string(labels, LABEL_MACHINE, context->machine);
     set_string(labels, LABEL_RUNTIME, p->runtime_dir);
     set_string(labels, LABEL_UID, uid);
     set_string(labels, LABEL_USER, r->account.name);
-    set_string(labels, LABEL_SESSION, r->session);
-    set_string(labels, LABEL_SCOPE, "session");
+    set_string(labels, LABEL_SESSION, context->key);
+    set_string(labels, LABEL_SCOPE, scopes[p->scope]);
+    /* Said either way: an image may have the label too (docker commit). */
+    set_string(labels, LABEL_KEEP, keep ? "1" : "0");
 }
 
 static void set_labels(struct json_object *body, const struct policy *p)
@@ -258,16 +311,27 @@ static void set_console(struct json_object *host, const struct spec_context *con
     json_object_object_add(host, "ConsoleSize", size);
 }
 
+/* What the engine starts: on the attach channel the session itself, else the
+ * guest, which gets all that is the session's from us. */
+static int make_session(struct strings *argv, struct strings *env, const struct policy *policy,
+                        const struct request *request, const struct spec_context *context,
+                        struct error **err)
+{
+    bool by_script = context->has_window && !context->console_size;
+
+    if (context->process != SPEC_SESSION)
+        return 0;
+    if (command_make(argv, policy, request, by_script ? &context->window : NULL, err) < 0)
+        return -1;
+    return environment_make(env, policy, request, false, err);
+}
+
 struct json_object *spec_make(const struct policy *policy, const struct request *request,
                               const struct spec_context *context, struct error **err)
 {
     cleanup_strings struct strings argv = {0}, env = {0};
-    const struct winsize *by_script = context->has_window && !context->console_size
-                                          ? &context->window
-                                          : NULL;
 
-    if (command_make(&argv, policy, request, by_script, err) < 0 ||
-        environment_make(&env, policy, request, err) < 0)
+    if (make_session(&argv, &env, policy, request, context, err) < 0)
         return NULL;
     struct json_object *body = json_object_new_object();
     if (!body) {
@@ -282,7 +346,8 @@ struct json_object *spec_make(const struct policy *policy, const struct request 
     set_files(host, policy);
     set_strings(host, "Dns", &policy->dns);
     set_string(host, "NetworkMode", policy->network);
-    set_console(host, context);
+    if (context->process == SPEC_SESSION)
+        set_console(host, context);
     /* The engine's log would keep every byte of the session on the host. */
     set_string(log, "Type", "none");
     /* Before, so that the merge knows these names; after, so that they hold. */
@@ -292,6 +357,14 @@ struct json_object *spec_make(const struct policy *policy, const struct request 
         return NULL;
     }
     set_fixed(body, policy, request, context);
+    set_guest_mounts(body, context);
     set_no_network(body, policy, context->local);
     return body;
+}
+
+void spec_hash(char hash[SPEC_HASH_SIZE], struct json_object *body)
+{
+    const char *text = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN);
+
+    snprintf(hash, SPEC_HASH_SIZE, "%016" PRIx64, text_hash(text ? text : ""));
 }

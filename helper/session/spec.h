@@ -10,13 +10,28 @@
 #include <stdbool.h>
 #include <sys/ioctl.h>
 
+/* What the container's first process is. */
+enum spec_process {
+    SPEC_SESSION, /* the session's command: scope session by attach */
+    SPEC_GUEST,   /* ours: the direct channel */
+    SPEC_KEEPER,  /* one that only stays, for sessions that come by exec */
+};
+
 struct spec_context {
+    enum spec_process process;
     const char *machine;
     bool local;        /* the engine reads this machine's files */
     bool console_size; /* it takes a TTY's first size (API 1.42) */
     bool has_window;
     struct winsize window;
+    const char *folder; /* the container's, on this machine: for the guest, else NULL */
+    const char *key;    /* whose container it is: the lease's (lease.h) */
 };
+
+enum { SPEC_HASH_SIZE = 17 };
+/* A hash, in hex, of a shared container's create body: another policy has
+ * another one. Not a secret, and nobody's proof. */
+void spec_hash(char hash[SPEC_HASH_SIZE], struct json_object *body);
 
 /* POST /containers/create's body. The order of what wins: berth's labels and
  * what the channel needs, then the policy's `create` fields, then the rest. The

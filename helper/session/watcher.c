@@ -3,16 +3,24 @@
 #include "session/watcher.h"
 
 #include "base/file.h"
-#include "engine/container.h"
-#include "session/identity.h"
+#include "base/process.h"
+#include "channel/exec_script.h"
+#include "engine/exec.h"
+#include "session/background.h"
+#include "session/owner.h"
+#include "session/record.h"
+#include "session/sweep.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,9 +32,10 @@ enum {
     /* A create that was given up comes into being within its own limit, and
      * some more on a busy machine. */
     LATE_CREATE_MS = ENGINE_CREATE_MS + 10000,
-    LATE_CREATE_AGE = 3600, /* s; for a sweep, that asks once a login */
     RETRY_FIRST_MS = 100,
     RETRY_LAST_MS = 5000,
+    /* For hanging a session up, its grace apart. */
+    HANG_UP_MS = 10000,
 };
 
 void watcher_tell(struct watcher *watcher, enum watcher_state state)
@@ -49,20 +58,17 @@ static void pause_ms(long ms)
 
 /* Removes the session's container; true when it is sure that there is none. A
  * create that was given up `may_come` after a DELETE that found nothing. */
-static bool remove_container(struct engine *engine, const struct watcher_task *task,
-                             const char *session, bool may_come, long long give_up)
+static bool remove_container(struct engine *engine, const struct watcher_task *task, bool may_come,
+                             long long give_up)
 {
-    char name[CONTAINER_NAME_SIZE];
+    const struct owner owner = {task->machine, task->uid, task->lease->session};
     long wait = RETRY_FIRST_MS;
     long long late = 0; /* from the first answer on: an engine that was stopped has all to do yet */
 
-    identity_name(name, task->machine, task->uid, session);
     for (;;) {
         cleanup_error struct error *err = NULL;
         bool found = false;
-        bool answered = (http_version(engine_http(engine))[0] != '\0' ||
-                         engine_negotiate(engine, &err) == 0) &&
-                        container_delete(engine, name, &found, &err) == 0;
+        bool answered = owner_delete(engine, &owner, &found, &err) == 0;
 
         if (answered && (found || !may_come))
             return true;
@@ -73,7 +79,7 @@ static bool remove_container(struct engine *engine, const struct watcher_task *t
         else if (now_ms() > late)
             return false;
         if (now_ms() > give_up) {
-            syslog(LOG_ERR, "session=%s cannot remove container %s: %s", session, name,
+            syslog(LOG_ERR, "session=%s cannot remove its container: %s", owner.key,
                    err ? error_text(err) : "not found");
             return false;
         }
@@ -87,105 +93,246 @@ static void end_session(const struct watcher_task *task, bool may_come)
     cleanup_error struct error *err = NULL;
     struct engine *engine = engine_new(task->target, &err);
 
-    if (engine &&
-        remove_container(engine, task, task->lease->session, may_come, now_ms() + GIVE_UP_MS))
+    if (engine && remove_container(engine, task, may_come, now_ms() + GIVE_UP_MS))
         lease_end(task->lease);
     engine_free(engine);
 }
 
-static bool has_news(int pipe)
+/* on_idle = stop, where no guest ends by itself; false when nobody knows. */
+static bool stop_container(const struct watcher_task *task, const struct record *record)
 {
-    struct pollfd fd = {.fd = pipe, .events = POLLIN};
+    const long long give_up = now_ms() + GIVE_UP_MS;
+    cleanup_error struct error *err = NULL;
+    struct engine *engine = engine_new(task->target, &err);
+    bool done = false;
 
-    return poll(&fd, 1, 0) != 0;
+    while (engine && !done && now_ms() < give_up) {
+        error_clear(&err);
+        done = (engine_settle(engine, &err) == 0 &&
+                container_stop(engine, record->id, &err) == 0) ||
+               error_kind(err) == ERROR_NOT_FOUND;
+        if (!done)
+            pause_ms(RETRY_LAST_MS);
+    }
+    if (!done)
+        syslog(LOG_ERR, "session=%s cannot stop its container: %s", task->lease->session,
+               error_text(err));
+    engine_free(engine);
+    return done;
 }
 
-struct sweep {
-    const struct watcher_task *task;
-    struct engine *engine; /* made when there is something to do */
-    int pipe;
-};
-
-/* A session whose helper and watcher were both killed. One try: there is always
- * a next login. */
-static bool sweep_one(void *data, const struct lease *stale)
+/* The own session comes first. */
+static bool no_news(void *data)
 {
-    struct sweep *s = data;
-    char name[CONTAINER_NAME_SIZE];
-    cleanup_error struct error *err = NULL;
-    bool found = false;
-    long long age;
-    char state = lease_noted(stale, &age);
+    const int *pipe = data;
+    struct pollfd fd = {.fd = *pipe, .events = POLLIN};
 
-    if (!s->engine)
-        s->engine = engine_new(s->task->target, &err);
-    if (!s->engine)
-        return false;
-    identity_name(name, s->task->machine, s->task->uid, stale->session);
-    if ((http_version(engine_http(s->engine))[0] == '\0' &&
-         engine_negotiate(s->engine, &err) < 0) ||
-        container_delete(s->engine, name, &found, &err) < 0)
-        return false;
-    if (found || state != WATCHER_CREATING || age > LATE_CREATE_AGE)
-        lease_end(stale);
-    return !has_news(s->pipe); /* the own session comes first */
+    return poll(&fd, 1, 0) == 0;
 }
 
 static void sweep(const struct watcher_task *task, int pipe)
 {
-    struct sweep s = {.task = task, .pipe = pipe};
+    struct sweep s = {.target = task->target,
+                      .machine = task->machine,
+                      .uid = task->uid,
+                      .go_on = no_news,
+                      .data = &pipe};
 
-    lease_each_stale(task->lease, sweep_one, &s);
+    sweep_run(&s, task->lease);
     engine_free(s.engine);
+}
+
+/* What the helper tells, until it has no more to tell; false when it is gone. */
+static bool next_state(int pipe, char *state)
+{
+    char byte;
+    ssize_t n;
+
+    do
+        n = read(pipe, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        *state = byte;
+    return n > 0;
 }
 
 static void watch(const struct watcher_task *task, int pipe)
 {
-    char state = WATCHER_IDLE, byte;
-    ssize_t n;
+    char state = WATCHER_IDLE;
 
-    while ((n = read(pipe, &byte, 1)) != 0) {
-        if (n < 0 && errno != EINTR)
-            break;
-        if (n < 0)
-            continue;
-        state = byte;
+    while (next_state(pipe, &state))
         if (state == WATCHER_RUNNING)
             sweep(task, pipe);
-    }
     /* Now a shutdown may end it: what is left, a later login's sweep finds. */
     signal(SIGTERM, SIG_DFL);
+    if (state == WATCHER_STANDBY)
+        return; /* it waits for a login now, and whoever claims it has it watched */
     if (state == WATCHER_IDLE)
         lease_end(task->lease);
     else
         end_session(task, state == WATCHER_CREATING);
 }
 
-/* Away from the session's terminal, signals and descriptors: sshd waits for
- * whoever holds one of its pipes. */
-static void leave_session(void)
+static void drain(int fd)
 {
-    sigset_t none;
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    char events[1024];
 
-    setsid();
-    for (int fd = 0; fd < 3; fd++)
-        if (null < 0 || dup2(null, fd) < 0)
-            close(fd);
-    if (null > 2)
-        close(null);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    prctl(PR_SET_NAME, "berth-watcher");
-    if (chdir("/") < 0)
-        syslog(LOG_WARNING, "watcher: chdir /: %m");
+    while (read(fd, events, sizeof events) > 0)
+        ;
 }
 
-int watcher_start(struct watcher *watcher, const struct watcher_task *task, struct error **err)
+/* Takes a shared container's lock, alone; false when it has become another
+ * container (whose creator's watcher keeps it), or none. */
+static bool lock_same(struct lease *lease, const struct record *mine)
+{
+    struct record now;
+
+    for (;;) {
+        cleanup_error struct error *err = NULL;
+        int got = lease_try(lease, true, &err);
+        if (got < 0)
+            return false;
+        if (got > 0) {
+            bool known = record_read(&now, lease->lock);
+            return mine ? known && strcmp(now.id, mine->id) == 0 : !known;
+        }
+        /* A reader's look needs no lock. */
+        if (record_peek(&now, lease) && (!mine || strcmp(now.id, mine->id) != 0))
+            return false;
+        pause_ms(RETRY_FIRST_MS);
+    }
+}
+
+/* As lock_same, but when the container has been unused for its linger time: that
+ * time begins anew with each use, which the file's time tells of. False also where
+ * somebody else does this. Each user's closing of the file is an event; our own
+ * must not be one, so it is opened once. */
+static bool lock_unused(const struct watcher_task *task, struct lease *lease,
+                        const struct record *mine)
+{
+    char path[64];
+    struct record now;
+    struct stat st;
+    struct timespec used = {0};
+    long long since = -1;
+    bool known;
+    cleanup_fd int process = process_open(mine->pid, mine->id, &known);
+    cleanup_fd int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+    if (!lease_keep(lease))
+        return false;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", lease->lock);
+    if (notify < 0 || inotify_add_watch(notify, path, IN_CLOSE_WRITE | IN_ATTRIB) < 0)
+        return false;
+    if (!known) /* the engine is on another machine */
+        close_fd(&process);
+    while (record_read(&now, lease->lock) && strcmp(now.id, mine->id) == 0 &&
+           fstat(lease->lock, &st) == 0 && st.st_nlink > 0) {
+        struct pollfd fds[2] = {{.fd = notify, .events = POLLIN}, {.fd = process, .events = POLLIN}};
+        int left = -1;
+        if (flock(lease->lock, LOCK_EX | LOCK_NB) < 0) {
+            since = -1;
+        } else {
+            if (since < 0 || memcmp(&used, &st.st_mtim, sizeof used) != 0)
+                since = now_ms();
+            used = st.st_mtim;
+            long long until = since + task->linger * 1000 - now_ms();
+            bool ended = process >= 0 && poll(&fds[1], 1, 0) > 0;
+            if (ended || (task->linger >= 0 && until <= 0))
+                return true;
+            flock(lease->lock, LOCK_UN);
+            if (task->linger >= 0)
+                left = until < INT_MAX ? (int)until : INT_MAX;
+        }
+        (void)poll(fds, 2, left);
+        drain(notify);
+    }
+    return false;
+}
+
+/* Until the container has ended, or its connection has. */
+static void await_end(const struct watcher_task *task, const struct record *record)
+{
+    bool known;
+    cleanup_fd int process = process_open(record->pid, record->id, &known);
+    struct pollfd fds[2] = {{.fd = process, .events = POLLIN},
+                            {.fd = task->connection, .events = POLLIN}};
+
+    /* On another machine, and only the connection can be seen. */
+    if (task->linger != LINGER_GUEST && !known)
+        close_fd(&process);
+    fds[0].fd = process;
+    while ((process >= 0 || (task->connection >= 0 && task->linger != LINGER_GUEST)) &&
+           poll(fds, 2, -1) < 0 && errno == EINTR)
+        ;
+}
+
+static void lock_for_use(struct lease *lease)
+{
+    cleanup_error struct error *err = NULL;
+
+    while (lease_try(lease, false, &err) == 0)
+        pause_ms(RETRY_FIRST_MS);
+}
+
+static void keep(const struct watcher_task *task, struct lease *lease, const struct record *record)
+{
+    struct watcher_task mine = *task;
+
+    mine.lease = lease;
+    signal(SIGTERM, SIG_DFL);
+    /* An open connection is a use of the container, sessions or not. */
+    if (task->connection >= 0)
+        lock_for_use(lease);
+    if (task->connection < 0 && task->linger != LINGER_GUEST) {
+        if (!lock_unused(task, lease, record))
+            return;
+    } else {
+        await_end(task, record);
+        if (!lock_same(lease, record))
+            return;
+    }
+    if (!task->stop)
+        end_session(&mine, false);
+    else if (task->linger == LINGER_GUEST || stop_container(task, record))
+        lease_end(lease);
+}
+
+/* As watch(), for the creator of a shared container. */
+static void watch_shared(const struct watcher_task *task, int pipe)
+{
+    struct lease lease = *task->lease;
+    struct watcher_task mine = *task;
+    struct record record;
+    char state = WATCHER_IDLE;
+    bool made = false; /* the container is of our helper's making */
+
+    mine.lease = &lease;
+    /* The helper's lock is the helper's: its end lets it go. */
+    lease_unlock(&lease);
+    while (next_state(pipe, &state)) {
+        made = made || state == WATCHER_CREATING;
+        if (state == WATCHER_RUNNING) {
+            sweep(&mine, pipe);
+            break;
+        }
+    }
+    if (record_peek(&record, &lease)) {
+        if (made)
+            keep(task, &lease, &record);
+        return;
+    }
+    /* The helper died over it. */
+    if (!lease_is_there(&lease) || !lock_same(&lease, NULL))
+        return;
+    if (made)
+        end_session(&mine, state == WATCHER_CREATING);
+    else
+        lease_end(&lease);
+}
+
+/* fork(2): in the child *in is the pipe's reading end. */
+static pid_t fork_watcher(struct watcher *watcher, int *in, struct error **err)
 {
     int ends[2];
 
@@ -193,19 +340,163 @@ int watcher_start(struct watcher *watcher, const struct watcher_task *task, stru
     if (pipe2(ends, O_CLOEXEC) < 0)
         return error_set(err, errno, "watcher: pipe");
     pid_t pid = fork();
-    if (pid < 0) {
-        close(ends[0]);
-        close(ends[1]);
-        return error_set(err, errno, "watcher: fork");
-    }
     if (pid == 0) {
         close(ends[1]);
-        leave_session();
-        watch(task, ends[0]);
-        _exit(0);
+        background_leave("berth-watcher");
+        *in = ends[0];
+        return 0;
     }
     close(ends[0]);
     watcher->pipe = ends[1];
+    if (pid < 0) {
+        error_set(err, errno, "watcher: fork");
+        close_fd(&watcher->pipe);
+    }
+    return pid;
+}
+
+int watcher_start(struct watcher *watcher, const struct watcher_task *task, struct error **err)
+{
+    int in;
+    pid_t pid = fork_watcher(watcher, &in, err);
+
+    if (pid == 0) {
+        if (task->shared)
+            watch_shared(task, in);
+        else
+            watch(task, in);
+        _exit(0);
+    }
     watcher->lease = task->lease;
-    return 0;
+    return pid < 0 ? -1 : 0;
+}
+
+void watcher_tell_leader(struct watcher *watcher, const struct watcher_leader *leader)
+{
+    /* In one piece: shorter than PIPE_BUF (pipe(7)). */
+    char message[1 + sizeof *leader] = {WATCHER_LEADER};
+
+    memcpy(message + 1, leader, sizeof *leader);
+    if (write(watcher->pipe, message, sizeof message) < 0)
+        close_fd(&watcher->pipe);
+}
+
+/* What is to be hung up when the helper is gone; pid 0: nothing. False where
+ * nothing ever ran. */
+static bool await_helper(int pipe, struct watcher_leader *leader)
+{
+    bool ran = false;
+    char state;
+
+    *leader = (struct watcher_leader){0};
+    while (next_state(pipe, &state)) {
+        ran = ran || state == WATCHER_LEADER;
+        if (state != WATCHER_LEADER ||
+            read(pipe, leader, sizeof *leader) != (ssize_t)sizeof *leader)
+            leader->pid = 0;
+    }
+    return ran;
+}
+
+/* Its one word. The stream's end can come seconds later, when another exec has ended
+ * whose streams are still held. */
+static void await_word(struct hijack *stream, long long end)
+{
+    struct pollfd fd = {.fd = hijack_fd(stream), .events = POLLIN};
+    char nothing[512];
+    long long left;
+
+    while ((left = end - now_ms()) > 0) {
+        if (hijack_read(stream, nothing, sizeof nothing) >= 0 ||
+            (errno != EAGAIN && errno != EINTR))
+            return;
+        (void)poll(&fd, 1, left < INT_MAX ? (int)left : INT_MAX);
+    }
+}
+
+static int run_hang_up(struct engine *engine, const struct watcher_leader *leader, long long grace,
+                       struct error **err)
+{
+    cleanup_strings struct strings argv = {0};
+    const struct exec_command command = {.argv = &argv, .attach = true};
+    char id[EXEC_ID_SIZE];
+
+    if (exec_script_hang_up(&argv, leader->pid, grace) < 0)
+        return error_set(err, ENOMEM, "hang-up");
+    if (exec_create(engine, leader->container, &command, id, err) < 0)
+        return -1;
+    struct hijack *stream = exec_start(engine, id, false, err);
+    if (stream)
+        await_word(stream, now_ms() + grace * 1000 + HANG_UP_MS);
+    hijack_free(stream);
+    return stream ? 0 : -1;
+}
+
+/* One that is paused can't be asked: true when there is nothing to be done any
+ * more. */
+static bool try_hang_up(struct engine *engine, const struct watcher_leader *leader, long long grace,
+                        struct error **err)
+{
+    struct container_state state;
+
+    if (engine_settle(engine, err) < 0)
+        return false;
+    if (run_hang_up(engine, leader, grace, err) == 0 || error_kind(*err) == ERROR_NOT_FOUND)
+        return true;
+    if (error_kind(*err) != ERROR_CONFLICT)
+        return false;
+    error_clear(err);
+    if (container_ask(engine, leader->container, &state, NULL, NULL, err) < 0)
+        return error_kind(*err) == ERROR_NOT_FOUND;
+    if (state.paused)
+        error_set(err, 0, "it is paused");
+    return !state.paused;
+}
+
+static void hang_up(const struct watcher_exec *exec, const struct watcher_leader *leader)
+{
+    const long long give_up = now_ms() + GIVE_UP_MS;
+    cleanup_error struct error *err = NULL;
+    long wait = RETRY_FIRST_MS;
+    struct engine *engine = engine_new(exec->container->target, &err);
+
+    while (engine && !try_hang_up(engine, leader, exec->grace, &err)) {
+        if (now_ms() > give_up) {
+            syslog(LOG_ERR, "container %s: cannot hang a session up: %s", leader->container,
+                   error_text(err));
+            break;
+        }
+        error_clear(&err);
+        pause_ms(wait);
+        wait = wait * 2 < RETRY_LAST_MS ? wait * 2 : RETRY_LAST_MS;
+    }
+    engine_free(engine);
+}
+
+static void watch_exec(const struct watcher_exec *exec, int pipe)
+{
+    struct lease lease = *exec->container->lease;
+    struct watcher_leader leader;
+    struct record record;
+    bool ran = await_helper(pipe, &leader);
+
+    signal(SIGTERM, SIG_DFL);
+    if (leader.pid != 0)
+        hang_up(exec, &leader);
+    lease_unlock(&lease);
+    if (ran && exec->keep && record_peek(&record, &lease))
+        keep(exec->container, &lease, &record);
+}
+
+int watcher_start_exec(struct watcher *watcher, const struct watcher_exec *exec, struct error **err)
+{
+    int in;
+    pid_t pid = fork_watcher(watcher, &in, err);
+
+    if (pid == 0) {
+        watch_exec(exec, in);
+        _exit(0);
+    }
+    watcher->lease = NULL;
+    return pid < 0 ? -1 : 0;
 }

@@ -1,0 +1,15 @@
+/* Processes that outlive the session they were forked by. */
+#ifndef BERTH_SESSION_BACKGROUND_H
+#define BERTH_SESSION_BACKGROUND_H
+
+#include <sys/types.h>
+
+/* Away from the session's terminal, signals and descriptors: sshd waits for
+ * whoever holds one of its pipes. `name` is the process's (prctl(2), PR_SET_NAME). */
+void background_leave(const char *name);
+
+/* fork(2), twice: 0 in the grandchild, which has left and holds no descriptor but
+ * 0 to 2; nobody has to wait for it. -1 where there is none. */
+pid_t background_fork(const char *name);
+
+#endif

@@ -1,0 +1,134 @@
+#include "config.h"
+
+#include "session/by_direct.h"
+
+#include "base/file.h"
+#include "channel/direct.h"
+#include "channel/guest.h"
+#include "session/creation.h"
+#include "session/launch.h"
+#include "session/shared.h"
+#include "session/standby.h"
+
+#include <json-c/json.h>
+
+enum {
+    /* A fresh container's guest waits so long for its one session. */
+    FIRST_SESSION_S = 60,
+    /* A guest that says nothing for so long may have been paused: the engine is
+     * asked, and then it has GUEST_ANSWER_MS. */
+    SUSPECT_MS = 2000,
+};
+
+/* A container of the session's own. */
+static int start_fresh(struct session *s, struct direct *direct, const struct text *payload,
+                       struct error **err)
+{
+    static const struct message_listen terms = {.linger = FIRST_SESSION_S, .once = true};
+    struct created created = {0};
+    char policy[SPEC_HASH_SIZE];
+
+    if (session_guard(s, err) < 0)
+        return -1;
+    cleanup_fd int folder = lease_make_folder(&s->lease, err);
+    struct json_object *body = folder >= 0 ? creation_body(s, policy, err) : NULL;
+    int rc = body ? creation_run(s, body, folder, &terms, &created, err) : -1;
+    json_object_put(body);
+    if (rc < 0)
+        return -1;
+    return direct_start(direct, folder, created.pid, payload, GUEST_ANSWER_MS, &s->client, err);
+}
+
+/* A shared container's session (shared.h). */
+struct joining {
+    struct session *session;
+    struct direct *direct;
+    const struct text *payload;
+    bool asked; /* the engine has been, and has thawed it if it was paused */
+};
+
+static struct message_listen terms_of(const struct policy *p)
+{
+    long long grace = p->hangup_grace < UINT32_MAX / 1000 ? p->hangup_grace * 1000 : UINT32_MAX;
+    struct message_listen terms = {.linger = (uint32_t)p->linger, .grace = (uint32_t)grace};
+
+    /* A connection's end is seen by its watcher. */
+    if (p->linger < 0 || p->scope == SCOPE_CONNECTION)
+        terms.linger = LINGER_FOREVER;
+    return terms;
+}
+
+static int make_shared(void *data, struct json_object *body, struct created *created,
+                       struct error **err)
+{
+    struct session *s = ((struct joining *)data)->session;
+    const struct message_listen terms = terms_of(s->policy);
+    cleanup_fd int folder = lease_make_folder(&s->lease, err);
+
+    return folder < 0 ? -1 : creation_run(s, body, folder, &terms, created, err);
+}
+
+/* A guest that doesn't answer is paused, or is no guest any more. */
+static enum shared_join revive(struct joining *j, const struct record *record, struct error **err)
+{
+    error_clear(err);
+    if (j->asked || !record_lives(record))
+        return SHARED_DEAD;
+    j->asked = true;
+    return creation_thaw(j->session, err) < 0 ? SHARED_FAILED : SHARED_AGAIN;
+}
+
+static enum shared_join join_shared(void *data, const struct record *record, struct error **err)
+{
+    struct joining *j = data;
+    struct session *s = j->session;
+    int wait_ms = j->asked ? GUEST_ANSWER_MS : SUSPECT_MS;
+    cleanup_fd int folder = lease_open_folder(&s->lease);
+
+    if (folder >= 0 &&
+        direct_start(j->direct, folder, record->pid, j->payload, wait_ms, &s->client, err) == 0)
+        return SHARED_RUNS;
+    direct_close(j->direct);
+    if (folder >= 0 && error_kind(*err) != ERROR_LOST)
+        return SHARED_FAILED;
+    return revive(j, record, err);
+}
+
+static int start_shared(struct session *s, struct direct *direct, const struct text *payload,
+                        struct error **err)
+{
+    struct joining joining = {.session = s, .direct = direct, .payload = payload};
+    const struct shared_way way = {make_shared, join_shared, &joining};
+
+    return shared_start(s, &way, err);
+}
+
+static int start(struct session *s, struct direct *direct, struct error **err)
+{
+    cleanup_text struct text payload = {0};
+
+    if (launch_make(&payload, s->policy, &s->request, &s->client, err) < 0)
+        return -1;
+    if (s->policy->scope != SCOPE_SESSION)
+        return start_shared(s, direct, &payload, err);
+    int rc = s->policy->standby > 0 ? standby_start(s, direct, &payload, err) : 0;
+    return rc == 0 ? start_fresh(s, direct, &payload, err) : rc < 0 ? -1 : 0;
+}
+
+int by_direct(struct session *s, struct error **err)
+{
+    struct direct direct;
+
+    direct_init(&direct, s->policy->audit_bytes);
+    client_watch(&s->client);
+    int rc = start(s, &direct, err);
+    if (rc == 0) {
+        session_begun(s);
+        if (s->policy->scope == SCOPE_SESSION && s->policy->standby > 0)
+            standby_refill(s);
+        if (direct_run(&direct, &s->client, &s->result, err) < 0)
+            rc = error_wrap(err, "session lost");
+    }
+    direct_close(&direct);
+    return rc;
+}

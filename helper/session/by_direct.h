@@ -1,0 +1,12 @@
+/* A session by way of the guest in its container: no byte of it passes through
+ * the engine. */
+#ifndef BERTH_SESSION_BY_DIRECT_H
+#define BERTH_SESSION_BY_DIRECT_H
+
+#include "session/session.h"
+
+/* Creates the session's container and runs the command in it. The result is in
+ * s->result. */
+int by_direct(struct session *s, struct error **err);
+
+#endif

@@ -1,0 +1,37 @@
+/* Makes a container that sessions are started in: all of the direct channel's, and
+ * by attach those of the scopes connection and user. */
+#ifndef BERTH_SESSION_CREATION_H
+#define BERTH_SESSION_CREATION_H
+
+#include "engine/container.h"
+#include "protocol/message.h"
+#include "session/session.h"
+#include "session/spec.h"
+
+struct created {
+    pid_t pid;                  /* of its first process */
+    char id[CONTAINER_ID_SIZE]; /* the container's */
+};
+
+/* The create body of the session's container, whose first process is the guest, or
+ * by attach a mere keeper; and the hash by which one is known that was made by the
+ * same policy (also by its label). The caller puts it. NULL on failure. */
+struct json_object *creation_body(const struct session *s, char policy[SPEC_HASH_SIZE],
+                                  struct error **err);
+
+/* The session's engine, which has been asked who it is. */
+struct engine *creation_reach(const struct session *s, struct error **err);
+
+/* Creates and starts container s->container from `body`. One of that name that is
+ * there already, of the same user and key, is ended and replaced, or with
+ * on_idle = stop started again. */
+int creation_make(struct session *s, struct engine *engine, struct json_object *body,
+                  struct created *created, struct error **err);
+/* The same in a process of its own, and has its guest listen in `folder`. */
+int creation_run(struct session *s, struct json_object *body, int folder,
+                 const struct message_listen *terms, struct created *created, struct error **err);
+
+/* Has the engine thaw it, where somebody paused it. */
+int creation_thaw(struct session *s, struct error **err);
+
+#endif

@@ -1,0 +1,329 @@
+#include "config.h"
+
+#include "session/reap.h"
+
+#include "base/file.h"
+#include "engine/container.h"
+#include "engine/listing.h"
+#include "policy/policy.h"
+#include "session/identity.h"
+#include "session/lease.h"
+#include "session/owner.h"
+#include "session/place.h"
+#include "session/record.h"
+#include "session/sweep.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    /* A user may fill his own directory; the others' turn comes all the same. */
+    USER_MS = 30000,
+    /* s; a login in the act. */
+    YOUNG = 60,
+};
+
+static const char dead[] = "nobody holds its lock";
+static const char orphaned[] = "its lock is gone";
+
+struct reap {
+    const char *config;
+    const char *runtime_dir;
+    char machine[MACHINE_SIZE];
+    bool look;
+    const struct reap_report *report;
+    struct engine *engine; /* all users'; NULL: each has one of his own */
+    bool away;             /* the one at hand was lost on the way */
+};
+
+/* One user, or the list of one engine. */
+struct round {
+    struct reap *reap;
+    struct engine *engine;
+    uid_t uid;
+    bool own; /* the engine is the user's: it has a say about him alone */
+    long long end;
+};
+
+static struct http_target target_of(const struct engine_config *engine)
+{
+    return (struct http_target){.socket = engine->socket,
+                                .host = engine->host,
+                                .tls_ca = engine->tls_ca,
+                                .tls_cert = engine->tls_cert,
+                                .tls_key = engine->tls_key};
+}
+
+static void log_removed(const struct reaped *reaped)
+{
+    cleanup_text struct text user = {0};
+
+    if (reaped->user)
+        text_escape(&user, reaped->user, 200);
+    syslog(LOG_NOTICE, "reap container=%s user=\"%s\" uid=%u reason=\"%s\"", reaped->container,
+           text_str(&user), (unsigned)reaped->uid, reaped->why);
+}
+
+static void tell(struct reap *r, const struct owner *owner, const char *why,
+                 const struct error *err)
+{
+    const struct passwd *account = getpwuid(owner->uid);
+    char name[CONTAINER_NAME_SIZE];
+    struct reaped reaped = {.container = name,
+                            .uid = owner->uid,
+                            .user = account ? account->pw_name : NULL,
+                            .why = why,
+                            .failure = err ? error_text(err) : NULL};
+
+    identity_name(name, owner->machine, owner->uid, owner->key);
+    if (!err && !r->look)
+        log_removed(&reaped);
+    r->report->container(r->report->data, &reaped);
+    r->away = r->away || (err && error_kind(err) == ERROR_LOST);
+}
+
+static void fail(const struct reap *r, const struct error *err)
+{
+    r->report->failed(r->report->data, error_text(err));
+}
+
+static void tell_swept(void *data, const struct owner *owner, const struct error *err)
+{
+    struct round *round = data;
+
+    tell(round->reap, owner, dead, err);
+}
+
+static bool has_time(void *data)
+{
+    const struct round *round = data;
+    cleanup_error struct error *err = NULL;
+
+    if (now_ms() < round->end)
+        return true;
+    error_set(&err, 0, "%s/%u: what takes longer than %d s is left to the next run",
+              round->reap->runtime_dir, (unsigned)round->uid, USER_MS / 1000);
+    fail(round->reap, err);
+    return false;
+}
+
+/* With its lock's file made by us and held, as its user, whose it must be: a login
+ * that comes now waits, and then finds none. False: one has come before. */
+static bool claim(const struct reap *r, const struct owner *owner, struct lease *lease)
+{
+    cleanup_error struct error *err = NULL;
+    struct record record;
+
+    lease_close(lease);
+    setfsuid(owner->uid);
+    int got = (uid_t)setfsuid((uid_t)-1) == owner->uid
+                  ? lease_open(lease, r->runtime_dir, owner->uid, owner->key, &err)
+                  : error_set(&err, EPERM, "cannot act as uid %u", (unsigned)owner->uid);
+    if (got == 0)
+        got = lease_try(lease, true, &err);
+    setfsuid(0);
+    if (got < 0)
+        fail(r, err);
+    return got > 0 && !record_read(&record, lease->lock);
+}
+
+/* Whether a lock file, or whatever has its name, says that the container is not
+ * for us. Else the user's directory, where it is there, is open in `lease`. */
+static bool is_locked(const struct reap *r, const struct owner *owner, struct lease *lease)
+{
+    cleanup_error struct error *err = NULL;
+
+    if (lease_find(lease, r->runtime_dir, owner->uid, owner->key, &err) == 0)
+        return lease_is_there(lease);
+    if (error_kind(err) == ERROR_NOT_FOUND)
+        return false;
+    fail(r, err);
+    return true;
+}
+
+static void remove_orphan(const struct round *round, const struct owner *owner, const char *id)
+{
+    struct reap *r = round->reap;
+    struct lease lease = {.dir = -1, .lock = -1};
+    cleanup_error struct error *err = NULL;
+    bool found = true;
+
+    if (!is_locked(r, owner, &lease) &&
+        (r->look || !lease_is_shared(owner->key) || claim(r, owner, &lease))) {
+        int rc = r->look ? 0 : container_delete(round->engine, id, &found, &err);
+        if (rc < 0 || found)
+            tell(r, owner, orphaned, err);
+        if (!r->look)
+            lease_end(&lease);
+    }
+    lease_close(&lease);
+}
+
+static bool label_is(const struct listed *container, const char *key, const char *value)
+{
+    const char *label = listed_label(container, key);
+
+    return label && strcmp(label, value) == 0;
+}
+
+static void visit_listed(void *data, const struct listed *container)
+{
+    const struct round *round = data;
+    struct reap *r = round->reap;
+    struct owner owner;
+
+    r->away = r->away || (round->own && !has_time(data));
+    /* Whatever the engine made of the filters. */
+    if (r->away || !label_is(container, LABEL_MACHINE, r->machine) ||
+        !label_is(container, LABEL_RUNTIME, r->runtime_dir) ||
+        !owner_read(&owner, r->machine, container->name, listed_label(container, LABEL_UID),
+                    listed_label(container, LABEL_SESSION)))
+        return;
+    if ((round->own && owner.uid != round->uid) || label_is(container, LABEL_KEEP, "1") ||
+        time(NULL) - container->created < YOUNG)
+        return;
+    remove_orphan(round, &owner, container->id);
+}
+
+static void reap_orphans(struct round *round)
+{
+    const struct reap *r = round->reap;
+    cleanup_strings struct strings labels = {0};
+    cleanup_error struct error *err = NULL;
+
+    if (strings_take(&labels, text_format("%s=%s", LABEL_MACHINE, r->machine)) < 0 ||
+        strings_take(&labels, text_format("%s=%s", LABEL_RUNTIME, r->runtime_dir)) < 0)
+        error_set(&err, ENOMEM, "list of containers");
+    else if (listing_run(round->engine, &labels, visit_listed, round, &err) < 0)
+        error_wrap(&err, "containers without a lock");
+    if (err)
+        fail(r, err);
+}
+
+/* The user's own engine; an account that is gone still has its uid. */
+static struct policy *load_own(const struct reap *r, uid_t uid, struct error **err)
+{
+    static char none[] = "";
+    const struct passwd *pw = getpwuid(uid);
+    const struct account account = {.name = pw ? pw->pw_name : none,
+                                    .home = pw ? pw->pw_dir : none,
+                                    .uid = uid,
+                                    .gid = pw ? pw->pw_gid : (gid_t)-1};
+    bool each;
+    struct policy *policy = policy_load_engine(r->config, &account, &each, err);
+
+    if (!policy)
+        error_wrap(err, "uid %u: its engine's containers are left", (unsigned)uid);
+    return policy;
+}
+
+/* One that isn't there runs no container: a rootless engine ends with its user's
+ * last login. */
+static bool is_there(const struct policy *policy)
+{
+    return !policy->engine.socket || access(policy->engine.socket, F_OK) == 0;
+}
+
+/* By the engine at hand, else by one made for `target`; returns it, or NULL where
+ * there was nothing to ask. */
+static struct engine *sweep_user(struct round *round, const struct http_target *target,
+                                 const struct lease *lease)
+{
+    struct sweep sweep = {.target = target,
+                          .machine = round->reap->machine,
+                          .uid = round->uid,
+                          .engine = round->engine,
+                          .look = round->reap->look,
+                          .go_on = has_time,
+                          .tell = tell_swept,
+                          .data = round};
+
+    sweep_run(&sweep, lease);
+    return sweep.engine;
+}
+
+static void reap_own(struct round *round, const struct lease *lease)
+{
+    cleanup_error struct error *err = NULL;
+    cleanup_policy struct policy *policy = load_own(round->reap, round->uid, &err);
+
+    if (!policy) {
+        fail(round->reap, err);
+        return;
+    }
+    const struct http_target target = target_of(&policy->engine);
+    round->engine = sweep_user(round, &target, lease);
+    if (is_there(policy) && !round->reap->away) {
+        if (!round->engine)
+            round->engine = engine_new(&target, &err);
+        if (round->engine && engine_settle(round->engine, &err) == 0) {
+            reap_orphans(round);
+        } else {
+            place_unreached(policy, &err);
+            fail(round->reap, err);
+        }
+    }
+    engine_free(round->engine);
+}
+
+static void reap_user(void *data, uid_t uid)
+{
+    struct reap *r = data;
+    struct round round = {
+        .reap = r, .engine = r->engine, .uid = uid, .own = !r->engine, .end = now_ms() + USER_MS};
+    cleanup_error struct error *err = NULL;
+    struct lease lease;
+
+    if (r->engine && r->away)
+        return;
+    r->away = false;
+    if (lease_find(&lease, r->runtime_dir, uid, "", &err) < 0) {
+        if (error_kind(err) != ERROR_NOT_FOUND)
+            fail(r, err);
+        return;
+    }
+    if (r->engine)
+        (void)sweep_user(&round, NULL, &lease);
+    else
+        reap_own(&round, &lease);
+    lease_close(&lease);
+}
+
+/* The one engine of all; away at the start, there is nothing to do. */
+static int reach(struct reap *r, const struct http_target *target, const struct policy *policy,
+                 struct error **err)
+{
+    r->engine = engine_new(target, err);
+    if (!r->engine)
+        return -1;
+    return engine_negotiate(r->engine, err) < 0 ? place_unreached(policy, err) : 0;
+}
+
+int reap_run(const char *config, bool look, const struct reap_report *report, struct error **err)
+{
+    static char name[] = "root", home[] = "/root";
+    const struct account root = {.name = name, .home = home};
+    bool each;
+    cleanup_policy struct policy *policy = policy_load_engine(config, &root, &each, err);
+
+    if (!policy)
+        return -1;
+    struct reap r = {
+        .config = config, .runtime_dir = policy->runtime_dir, .look = look, .report = report};
+    const struct http_target target = target_of(&policy->engine);
+    identity_machine(r.machine);
+    int rc = each ? 0 : reach(&r, &target, policy, err);
+    if (rc == 0)
+        rc = lease_each_user(r.runtime_dir, reap_user, &r, err);
+    if (rc == 0 && r.engine && !r.away) {
+        struct round round = {.reap = &r, .engine = r.engine};
+        reap_orphans(&round);
+    }
+    engine_free(r.engine);
+    return rc;
+}

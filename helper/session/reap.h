@@ -1,0 +1,31 @@
+/* The administrator's sweep: for all users what a login's own does for one
+ * (sweep.h), and then what has no lock file any more, since a reboot emptied the
+ * runtime directory. */
+#ifndef BERTH_SESSION_REAP_H
+#define BERTH_SESSION_REAP_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct reaped {
+    const char *container;
+    uid_t uid;
+    const char *user; /* NULL: there is no such account */
+    const char *why;
+    const char *failure; /* why it is left all the same; NULL: removed, or to be removed */
+};
+
+struct reap_report {
+    void (*container)(void *data, const struct reaped *reaped);
+    /* What couldn't be looked at, in words that may be hostile. */
+    void (*failed)(void *data, const char *what);
+    void *data;
+};
+
+/* As root. With `look` it only tells what it would remove. -1 where nothing could
+ * be done at all. */
+int reap_run(const char *config, bool look, const struct reap_report *report, struct error **err);
+
+#endif

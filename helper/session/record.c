@@ -1,0 +1,76 @@
+#include "config.h"
+
+#include "session/record.h"
+
+#include "base/file.h"
+#include "base/process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Behind the state's byte (lease_note). */
+enum { RECORD_AT = 1, RECORD_MAX = 256 };
+
+static const char form[] = " pid=%d id=%64[0-9a-f] policy=%16[0-9a-f] keep=%d linger=%lld\n";
+
+bool record_read(struct record *record, int lock)
+{
+    char text[RECORD_MAX];
+    int pid = 0, keep = 0;
+    ssize_t n = pread(lock, text, sizeof text - 1, RECORD_AT);
+
+    *record = (struct record){0};
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    /* The newline is there: it was written whole. */
+    if (!memchr(text, '\n', (size_t)n) ||
+        sscanf(text, form, &pid, record->id, record->policy, &keep, &record->linger) != 5 || pid <= 1)
+        return false;
+    record->pid = (pid_t)pid;
+    record->keep = keep != 0;
+    return true;
+}
+
+int record_write(const struct record *record, int lock, struct error **err)
+{
+    char text[RECORD_MAX];
+    int len = snprintf(text, sizeof text, " pid=%d id=%s policy=%s keep=%d linger=%lld\n",
+                       (int)record->pid, record->id, record->policy, record->keep,
+                       record->linger);
+
+    if (ftruncate(lock, RECORD_AT) < 0 || pwrite(lock, text, (size_t)len, RECORD_AT) != len)
+        return error_set(err, errno, "cannot write down what container was made");
+    return 0;
+}
+
+void record_clear(int lock)
+{
+    /* What can't be cleared is dead, and found to be. */
+    (void)!ftruncate(lock, 0);
+}
+
+bool record_lingers(const struct record *record, const struct lease *lease)
+{
+    long long age;
+
+    (void)lease_noted(lease, &age);
+    return record->linger == -1 || (record->linger >= 0 && age < record->linger);
+}
+
+bool record_lives(const struct record *record)
+{
+    bool known;
+    cleanup_fd int process = process_open(record->pid, record->id, &known);
+
+    return process >= 0 && known;
+}
+
+bool record_peek(struct record *record, const struct lease *lease)
+{
+    cleanup_fd int file = lease_peek(lease);
+
+    return file >= 0 && record_read(record, file);
+}

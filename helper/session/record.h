@@ -1,0 +1,39 @@
+/* What is known of a shared container without asking the engine: in its lock
+ * file (lease.h), written by its creator, read by whoever joins. */
+#ifndef BERTH_SESSION_RECORD_H
+#define BERTH_SESSION_RECORD_H
+
+#include "base/error.h"
+#include "engine/container.h"
+#include "session/lease.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum { RECORD_POLICY_SIZE = 17 };
+
+struct record {
+    pid_t pid;                       /* of the guest, as this machine counts */
+    char id[CONTAINER_ID_SIZE];      /* the container's */
+    char policy[RECORD_POLICY_SIZE]; /* spec_hash() of what it was made by */
+    bool keep;                       /* on_idle = stop: no sweep removes it */
+    /* s for which it may stay unused, LINGER_GUEST where its guest sees to that, -1:
+     * forever. The file's time is its last use's. */
+    long long linger;
+};
+enum { LINGER_GUEST = -2 };
+
+/* False where there is none: nothing was created, or its creator died over it. */
+bool record_read(struct record *record, int lock);
+int record_write(const struct record *record, int lock, struct error **err);
+/* What stood there is no more. */
+void record_clear(int lock);
+/* Whether it lives by its own time, where no guest sees to that. */
+bool record_lingers(const struct record *record, const struct lease *lease);
+/* Whether the guest lives: a pid alone would lie, it may be another's by now. */
+bool record_lives(const struct record *record);
+
+/* The record of a shared container whose lock isn't held. */
+bool record_peek(struct record *record, const struct lease *lease);
+
+#endif

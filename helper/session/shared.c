@@ -1,0 +1,156 @@
+#include "config.h"
+
+#include "session/shared.h"
+
+#include "base/file.h"
+#include "base/process.h"
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+enum {
+    /* For somebody else's making of the container: pull aside, its calls' limits. */
+    TURN_MS = 60000,
+    LOOK_EVERY_MS = 10,
+};
+
+struct joining {
+    struct session *session;
+    const struct shared_way *way;
+    struct json_object *body;
+    char policy[SPEC_HASH_SIZE];
+    char dead[CONTAINER_ID_SIZE]; /* the container in which nothing can be started */
+};
+
+struct watcher_task shared_watch(const struct session *s)
+{
+    const struct policy *p = s->policy;
+
+    return (struct watcher_task){.target = &s->target,
+                                 .lease = &s->lease,
+                                 .machine = s->machine,
+                                 .uid = s->request.account.uid,
+                                 .shared = true,
+                                 .stop = p->on_idle == ON_IDLE_STOP && p->scope == SCOPE_USER,
+                                 .linger = s->direct ? LINGER_GUEST : p->linger,
+                                 .connection = -1};
+}
+
+/* Somebody removes what the lock file stands for, or an empty one, before there is
+ * any: whoever is killed. */
+static int watch(struct joining *j, struct error **err)
+{
+    struct session *s = j->session;
+    struct watcher_task task = shared_watch(s);
+    bool known;
+    cleanup_fd int connection = s->policy->scope == SCOPE_CONNECTION
+                                    ? process_open(getppid(), "", &known)
+                                    : -1;
+
+    task.connection = connection;
+    return s->watcher.pipe < 0 ? watcher_start(&s->watcher, &task, err) : 0;
+}
+
+/* With the lock held alone: the container is made, and written down. */
+static int make(struct joining *j, struct error **err)
+{
+    struct session *s = j->session;
+    const struct watcher_task task = shared_watch(s);
+    struct created created = {0};
+    struct record record = {.keep = task.stop, .linger = task.linger};
+
+    if (watch(j, err) < 0)
+        return -1;
+    record_clear(s->lease.lock);
+    if (j->way->make(j->way->data, j->body, &created, err) < 0)
+        return -1;
+    record.pid = created.pid;
+    memcpy(record.id, created.id, sizeof record.id);
+    memcpy(record.policy, j->policy, sizeof record.policy);
+    if (record_write(&record, s->lease.lock, err) < 0)
+        return -1;
+    watcher_tell(&s->watcher, WATCHER_KEPT);
+    return 0;
+}
+
+/* With the lock held: 1 the session runs, 0 look again. */
+static int join(struct joining *j, const struct record *record, struct error **err)
+{
+    switch (j->way->join(j->way->data, record, err)) {
+    case SHARED_RUNS:
+        return 1;
+    case SHARED_DEAD:
+        memcpy(j->dead, record->id, sizeof j->dead);
+        return 0;
+    case SHARED_AGAIN:
+        return 0;
+    case SHARED_FAILED:
+    default:
+        return -1;
+    }
+}
+
+static bool wants_other(const struct joining *j, const struct record *record)
+{
+    const struct policy *p = j->session->policy;
+
+    if (strcmp(record->policy, j->policy) == 0 || p->replace == REPLACE_NEVER)
+        return false;
+    return p->replace == REPLACE_IDLE || p->on_idle == ON_IDLE_REMOVE;
+}
+
+/* One look at the lock and what stands in it: 1 the session runs, 0 look again. */
+static int look(struct joining *j, struct error **err)
+{
+    struct lease *lease = &j->session->lease;
+    struct record record;
+
+    int got = lease_try(lease, false, err);
+    bool there = got > 0 && record_read(&record, lease->lock) && strcmp(record.id, j->dead) != 0;
+    if (there && !wants_other(j, &record))
+        return join(j, &record, err);
+    if (got < 0 || (got = lease_try(lease, true, err)) < 0)
+        return -1;
+    if (got > 0 && !(record_read(&record, lease->lock) && strcmp(record.id, j->dead) != 0 &&
+                     !wants_other(j, &record)))
+        return make(j, err) < 0 ? -1 : look(j, err);
+    if (got > 0 || !there)
+        return 0;
+    /* Another policy made it, and somebody is in it. */
+    got = lease_try(lease, false, err);
+    if (got <= 0)
+        return got;
+    syslog(LOG_NOTICE, "session=%s joins container %s of an older policy: it is in use",
+           j->session->request.session, j->session->container);
+    return join(j, &record, err);
+}
+
+int shared_start(struct session *s, const struct shared_way *way, struct error **err)
+{
+    struct joining j = {.session = s, .way = way};
+    long long end = now_ms() + TURN_MS;
+    int rc;
+
+    /* Only who makes a container has it watched: of who joins one nothing is left
+     * that its guest doesn't see to. */
+    if (lease_open(&s->lease, s->policy->runtime_dir, s->request.account.uid, s->key, err) < 0)
+        return -1;
+    if (!lease_is_there(&s->lease) && watch(&j, err) < 0)
+        return -1;
+    j.body = creation_body(s, j.policy, err);
+    if (!j.body)
+        return -1;
+    while ((rc = look(&j, err)) == 0) {
+        if (now_ms() > end)
+            rc = error_set(err, 0, "container %s: other logins have been making it for %d s",
+                           s->container, TURN_MS / 1000);
+        else if (client_poll(&s->client, NULL, 0, LOOK_EVERY_MS, err) < 0)
+            rc = -1;
+        if (rc < 0)
+            break;
+    }
+    json_object_put(j.body);
+    return rc < 0 ? -1 : 0;
+}

@@ -1,0 +1,95 @@
+#include "config.h"
+
+#include "session/sweep.h"
+
+#include "engine/container.h"
+#include "session/record.h"
+#include "session/watcher.h"
+
+enum {
+    /* s; after it a create that was given up won't come any more. */
+    LATE_CREATE_AGE = 3600,
+};
+
+/* *found: it was there, and removed unless this fails. One of that name that
+ * isn't the owner's counts as none. */
+static int remove_stale(const struct sweep *s, const struct owner *owner, bool *found,
+                        struct error **err)
+{
+    struct owned owned;
+
+    *found = false;
+    if (owner_ask(s->engine, owner, &owned, err) < 0) {
+        if (error_kind(*err) != ERROR_NOT_FOUND)
+            return -1;
+        error_clear(err);
+        return 0;
+    }
+    *found = owned.ours;
+    if (!owned.ours || s->look)
+        return 0;
+    return container_delete(s->engine, owned.state.id, found, err);
+}
+
+static int reach(struct sweep *s, struct error **err)
+{
+    if (!s->engine)
+        s->engine = engine_new(s->target, err);
+    return s->engine ? engine_settle(s->engine, err) : -1;
+}
+
+static void tell(const struct sweep *s, const struct owner *owner, const struct error *err)
+{
+    if (s->tell)
+        s->tell(s->data, owner, err);
+}
+
+/* Whether it lives though nobody uses it now: it lingers or stands by, or is to
+ * be started again. A session that was in standby once has its record still. */
+static bool entitled(const struct lease *stale, char state)
+{
+    struct record record;
+
+    /* A connection's keeper holds the lock as long as there is the connection. */
+    if (lease_is_connections(stale->session) ||
+        (!lease_is_shared(stale->session) && state != WATCHER_STANDBY))
+        return false;
+    if (!record_read(&record, stale->lock))
+        return false;
+    if (record.keep)
+        return true;
+    return record.linger == LINGER_GUEST ? record_lives(&record) : record_lingers(&record, stale);
+}
+
+static bool sweep_one(void *data, const struct lease *stale)
+{
+    struct sweep *s = data;
+    const struct owner owner = {s->machine, s->uid, stale->session};
+    cleanup_error struct error *err = NULL;
+    bool found = false;
+    long long age;
+    char state = lease_noted(stale, &age);
+
+    if (entitled(stale, state))
+        return !s->go_on || s->go_on(s->data);
+    if (reach(s, &err) < 0) {
+        tell(s, &owner, err);
+        return false;
+    }
+    if (remove_stale(s, &owner, &found, &err) < 0) {
+        tell(s, &owner, err);
+        if (error_kind(err) == ERROR_LOST)
+            return false;
+    } else {
+        if (found)
+            tell(s, &owner, NULL);
+        if (!s->look && (found || state != WATCHER_CREATING || age > LATE_CREATE_AGE))
+            lease_end(stale);
+    }
+    return !s->go_on || s->go_on(s->data);
+}
+
+void sweep_run(struct sweep *sweep, const struct lease *lease)
+{
+    lease_each_stale(lease, sweep_one, sweep);
+}
