@@ -1,11 +1,11 @@
 /* berth-session: sshd's ForceCommand. berth-session(8). */
 #include "config.h"
 
+#include "base/file.h"
 #include "base/text.h"
 #include "session/outcome.h"
 #include "session/session.h"
 
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,28 +35,10 @@ static const char usage[] =
     "  --version      the version\n"
     "\n"
     "The command comes in SSH_ORIGINAL_COMMAND; without it a login shell runs.\n"
-    "Exit status: the command's; 128+n where signal n ended it; 254 where berth\n"
-    "refused or failed, with one line on stderr that says why.\n"
+    "Exit status: the command's; where a signal ended it, the same signal (direct)\n"
+    "or 128+n (attach); 254 where berth refused or failed, with a line on stderr\n"
+    "that says why.\n"
     "See berth-session(8), berth.conf(5).\n";
-
-/* 0, 1, 2 are there; nothing else is inherited. */
-static int own_descriptors(void)
-{
-    int fd;
-
-    do
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    while (fd >= 0 && fd < 3);
-    if (fd < 0)
-        return -1;
-#ifdef HAVE_CLOSE_RANGE
-    return close_range(3, ~0U, 0);
-#else
-    for (int i = 3; i < 1024; i++)
-        close(i);
-    return 0;
-#endif
-}
 
 /* Nobody of the same uid looks into it, no child gains anything, nothing of it
  * lands on disk. */
@@ -78,6 +60,19 @@ static int take_environment(struct strings *env)
     return clearenv();
 }
 
+/* As the command did: sshd then tells its client exit-signal (RFC 4254, 6.10). No
+ * core is dumped: protect() saw to that. */
+static void end_by(int number)
+{
+    sigset_t only;
+
+    sigemptyset(&only);
+    sigaddset(&only, number);
+    signal(number, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &only, NULL);
+    raise(number);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
@@ -91,7 +86,7 @@ int main(int argc, char **argv)
     protect();
     signal(SIGPIPE, SIG_IGN); /* a closed stderr is an error to handle */
     opterr = 0;
-    if (own_descriptors() < 0 || take_environment(&env) < 0) {
+    if (fd_own_only() < 0 || take_environment(&env) < 0) {
         outcome_tell("cannot set itself up");
         return OUTCOME_REFUSED;
     }
@@ -114,7 +109,9 @@ int main(int argc, char **argv)
         return OUTCOME_REFUSED;
     }
     openlog("berth-session", LOG_PID, LOG_AUTHPRIV);
-    int status = session_run(config, &env);
+    struct session_end end = session_run(config, &env);
     strings_free(&env);
-    return status;
+    if (end.signal)
+        end_by(end.signal);
+    return end.status;
 }

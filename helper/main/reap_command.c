@@ -1,0 +1,157 @@
+#include "config.h"
+
+#include "main/reap_command.h"
+
+#include "base/text.h"
+#include "session/reap.h"
+
+#include <getopt.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "Usage: berth reap [--config FILE] [--dry-run] [--json]\n"
+    "Removes the containers of all users that belong to no living session, and to no\n"
+    "one that lingers or stands by. As root.\n"
+    "\n"
+    "  --config FILE  the configuration [" BERTH_CONFIG "]\n"
+    "  --dry-run      only tell what it would remove\n"
+    "  --json         an array of objects in place of lines\n"
+    "  --help         this text\n"
+    "\n"
+    "Exit status: 0; 1 where something could not be done, said on stderr; 2 usage.\n"
+    "See berth(8).\n";
+
+/* What was found, for the last line and the exit status. */
+struct tally {
+    bool look;
+    struct json_object *list; /* NULL: lines */
+    unsigned removed, left;
+    bool failed;
+};
+
+static void say(const char *what)
+{
+    cleanup_text struct text line = {0};
+
+    text_puts(&line, "berth reap: ");
+    text_display(&line, what, 2000);
+    fprintf(stderr, "%s\n", text_str(&line));
+}
+
+static void on_failed(void *data, const char *what)
+{
+    struct tally *tally = data;
+
+    tally->failed = true;
+    say(what);
+}
+
+static void add_json(struct tally *tally, const struct reaped *reaped, const char *user)
+{
+    struct json_object *o = json_object_new_object();
+    bool removed = !reaped->failure && !tally->look;
+
+    json_object_object_add(o, "container", json_object_new_string(reaped->container));
+    json_object_object_add(o, "uid", json_object_new_int64(reaped->uid));
+    json_object_object_add(o, "user", reaped->user ? json_object_new_string(user) : NULL);
+    json_object_object_add(o, "reason", json_object_new_string(reaped->why));
+    json_object_object_add(o, "removed", json_object_new_boolean(removed));
+    json_object_array_add(tally->list, o);
+}
+
+static void on_container(void *data, const struct reaped *reaped)
+{
+    struct tally *tally = data;
+    cleanup_text struct text user = {0}, line = {0};
+
+    if (reaped->user)
+        text_display(&user, reaped->user, 200);
+    else
+        text_printf(&user, "uid %u", (unsigned)reaped->uid);
+    if (reaped->failure) {
+        text_printf(&line, "%s (%s): left: %s", reaped->container, text_str(&user),
+                    reaped->failure);
+        on_failed(tally, text_str(&line));
+    }
+    if (reaped->failure || tally->look)
+        tally->left++;
+    else
+        tally->removed++;
+    if (tally->list)
+        add_json(tally, reaped, text_str(&user));
+    else if (!reaped->failure)
+        printf("%s (%s): %s\n", reaped->container, text_str(&user), reaped->why);
+}
+
+static int finish(struct tally *tally)
+{
+    if (tally->list)
+        puts(json_object_to_json_string_ext(tally->list, JSON_C_TO_STRING_PRETTY |
+                                                             JSON_C_TO_STRING_NOSLASHESCAPE));
+    else
+        printf("%u removed, %u left\n", tally->removed, tally->left);
+    json_object_put(tally->list);
+    if (fflush(stdout) != 0) {
+        say("cannot write what it did");
+        return 1;
+    }
+    return tally->failed ? 1 : 0;
+}
+
+static int run(const char *config, bool look, bool json)
+{
+    struct tally tally = {.look = look};
+    const struct reap_report report = {
+        .container = on_container, .failed = on_failed, .data = &tally};
+    cleanup_error struct error *err = NULL;
+
+    if (geteuid() != 0) {
+        say("must be run as root: it removes containers of all users");
+        return 1;
+    }
+    if (json)
+        tally.list = json_object_new_array();
+    if (reap_run(config, look, &report, &err) == 0)
+        return finish(&tally);
+    say(error_text(err));
+    json_object_put(tally.list);
+    return 1;
+}
+
+int reap_command(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"dry-run", no_argument, NULL, 'n'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    const char *config = BERTH_CONFIG;
+    bool look = false, json = false;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            config = optarg;
+            break;
+        case 'n':
+            look = true;
+            break;
+        case 'j':
+            json = true;
+            break;
+        case 'h':
+            return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
+        default:
+            say("unknown option, or one without its value: see berth reap --help");
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        say("takes no arguments: see berth reap --help");
+        return 2;
+    }
+    return run(config, look, json);
+}

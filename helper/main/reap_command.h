@@ -1,0 +1,8 @@
+/* berth reap: berth(8). */
+#ifndef BERTH_MAIN_REAP_COMMAND_H
+#define BERTH_MAIN_REAP_COMMAND_H
+
+/* A subcommand's main: argv[0] is its name; the exit status. */
+int reap_command(int argc, char **argv);
+
+#endif
