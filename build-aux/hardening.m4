@@ -40,6 +40,19 @@ BERTH_CHECK_FLAG([HARDENING_LDFLAGS], [[-Wl,-z,noexecstack]])
 BERTH_CHECK_FLAG([HARDENING_LDFLAGS], [[-Wl,--as-needed]])
 ])
 
+# BERTH_STATIC
+# Sets STATIC_CFLAGS and STATIC_LDFLAGS for a program that needs no library and no
+# loader where it runs: at a random address where the C library has what that takes.
+AC_DEFUN([BERTH_STATIC], [
+STATIC_CFLAGS=
+STATIC_LDFLAGS=
+BERTH_CHECK_FLAG([STATIC_LDFLAGS], [-fPIE -static-pie])
+AS_IF([test "$berth_flag_ok" = yes], [STATIC_CFLAGS=-fPIE],
+  [BERTH_CHECK_FLAG([STATIC_LDFLAGS], [-static])
+   AS_IF([test "$berth_flag_ok" = no],
+     [AC_MSG_ERROR([no static program links: berth-guest needs the C library's static part])])])
+])
+
 # BERTH_WARNINGS
 # Sets WARNING_CFLAGS.
 AC_DEFUN([BERTH_WARNINGS], [
