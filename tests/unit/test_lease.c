@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -121,11 +122,123 @@ static void test_refused(void **state)
     assert_int_equal(chown(top, 0, 0), 0);
 }
 
+static bool count_it(void *data, const struct lease *stale)
+{
+    unsigned *count = data;
+
+    (void)stale;
+    (*count)++;
+    return true;
+}
+
+/* A user may put anything into his own directory. */
+static void test_hostile_files(void **state)
+{
+    struct lease lease;
+    struct error *err = NULL;
+    unsigned count = 0;
+    char path[128];
+
+    (void)state;
+    need_root();
+    assert_int_equal(lease_open(&lease, top, getuid(), "user", &err), 0);
+    snprintf(path, sizeof path, "%s/user.lock", own);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(lease_peek(&lease), -1);
+    assert_true(lease_is_there(&lease));
+    assert_int_equal(lease_try(&lease, true, &err), -1);
+    error_clear(&err);
+    lease_close(&lease);
+    assert_int_equal(lease_find(&lease, top, getuid(), "", &err), 0);
+    lease_each_stale(&lease, count_it, &count);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/dev/null", lock), 0);
+    lease_each_stale(&lease, count_it, &count);
+    assert_int_equal(unlink(lock), 0);
+    assert_int_equal(mknod(lock, S_IFCHR | 0600, makedev(1, 5)), 0);
+    lease_each_stale(&lease, count_it, &count);
+    assert_int_equal(unlink(lock), 0);
+    assert_int_equal(mkdir(lock, 0700), 0);
+    lease_each_stale(&lease, count_it, &count);
+    assert_int_equal(rmdir(lock), 0);
+    assert_int_equal(count, 0);
+    lease_close(&lease);
+}
+
+static void test_find(void **state)
+{
+    struct lease lease;
+    struct error *err = NULL;
+
+    (void)state;
+    need_root();
+    assert_int_equal(lease_find(&lease, top, 54321, "user", &err), -1);
+    assert_int_equal(error_kind(err), ERROR_NOT_FOUND);
+    error_clear(&err);
+    assert_int_equal(lease_find(&lease, top, getuid(), "user", &err), 0);
+    assert_false(lease_is_there(&lease));
+    assert_int_equal(lease_try(&lease, true, &err), 1);
+    assert_true(lease_is_there(&lease));
+    lease_end(&lease);
+    assert_false(lease_is_there(&lease));
+    lease_close(&lease);
+}
+
+static void test_keys(void **state)
+{
+    (void)state;
+    assert_true(lease_is_key("user"));
+    assert_true(lease_is_key("00000000000000a1"));
+    assert_true(lease_is_key("n0000000000000a1"));
+    assert_false(lease_is_key(""));
+    assert_false(lease_is_key("n"));
+    assert_false(lease_is_key("users"));
+    assert_false(lease_is_key("00000000000000A1"));
+    assert_false(lease_is_key("0n000000000000a1"));
+    assert_false(lease_is_key("00000000000000a1b"));
+    assert_false(lease_is_key("../../../../../x"));
+}
+
+static void note_user(void *data, uid_t uid)
+{
+    unsigned *sum = data;
+
+    *sum += (unsigned)uid;
+}
+
+static void test_users(void **state)
+{
+    static const char *const names[] = {"1",          "20", "0300", "4294967295",
+                                        "4294967297", "-1", "x",    " 5"};
+    struct error *err = NULL;
+    unsigned sum = 0;
+    char path[96];
+
+    (void)state;
+    need_root();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", top, names[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    snprintf(path, sizeof path, "%s/4000", top);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(lease_each_user(top, note_user, &sum, &err), 0);
+    assert_int_equal(sum, 21); /* and root's own */
+    assert_int_equal(unlink(path), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", top, names[i]);
+        assert_int_equal(rmdir(path), 0);
+    }
+    assert_int_equal(lease_each_user("/nonexistent/berth", note_user, &sum, &err), -1);
+    error_clear(&err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_life),  cmocka_unit_test(test_hostile_files),
+        cmocka_unit_test(test_find),  cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_users), cmocka_unit_test(test_refused),
     };
 
     return cmocka_run_group_tests(tests, make, drop);

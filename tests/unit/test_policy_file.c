@@ -253,12 +253,51 @@ static void test_mount_source(void **state)
     error_clear(&err);
 }
 
+static void engine_is(const struct account *account, const char *socket, bool varies)
+{
+    struct error *err = NULL;
+    bool each = !varies;
+    struct policy *policy = policy_load_engine(in_folder("conf"), account, &each, &err);
+
+    if (!policy)
+        fail_msg("%s", error_text(err));
+    assert_string_equal(policy->engine.socket, socket);
+    assert_string_equal(policy->runtime_dir, "/run/x");
+    assert_int_equal(each, varies);
+    policy_free(policy);
+}
+
+/* Whoever it is: no user section needs to match. */
+static void test_engine_alone(void **state)
+{
+    const struct account gone = {.name = (char *)"", .home = (char *)"", .uid = 2009, .gid = 2009};
+    struct error *err = NULL;
+    bool each;
+
+    (void)state;
+    needs_root();
+    file_write("conf", "runtime_dir = \"/run/x\"\nengine { endpoint = \"unix:///run/e\" }\n", 0644,
+               0);
+    engine_is(&gone, "/run/e", false);
+    file_write("conf",
+               "runtime_dir = \"/run/x\"\nengine { endpoint = \"unix:///run/user/%U/e\" }\n", 0644,
+               0);
+    engine_is(&gone, "/run/user/2009/e", true);
+    file_write("conf", "runtime_dir = \"/run/x\"\nengine { endpoint = \"unix:///run/%u\" }\n", 0644,
+               0);
+    engine_is(&alice, "/run/alice", true);
+    assert_null(policy_load_engine(in_folder("conf"), &gone, &each, &err));
+    assert_non_null(strstr(error_text(err), "is empty"));
+    error_clear(&err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trusted),
         cmocka_unit_test(test_create),
         cmocka_unit_test(test_mount_source),
+        cmocka_unit_test(test_engine_alone),
     };
 
     return cmocka_run_group_tests_name("policy files", tests, setup, remove_all);

@@ -68,7 +68,7 @@ static void test_create_cannot_take_over(void **state)
 {
     struct policy p = plain_policy();
     struct request r = plain_request("true");
-    struct spec_context context = {.machine = "3d1219c7"};
+    struct spec_context context = {.machine = "3d1219c7", .key = "9f8e7d6c5b4a3921"};
 
     (void)state;
     p.create = S("{\"Tty\":true,\"OpenStdin\":false,\"Labels\":{\"berth.uid\":\"0\",\"x\":\"y\"},"
@@ -102,6 +102,73 @@ static void test_create_cannot_take_over(void **state)
         assert_null(spec_make(&p, &r, &context, &err));
         assert_non_null(strstr(error_text(err), i < 4 ? "write it as" : "is ASCII"));
         error_clear(&err);
+    }
+}
+
+/* The guest is PID 1 whatever `create` says, and has its programs and its folder. */
+static void test_direct(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request("true");
+    struct spec_context context = {
+        .machine = "3d1219c7", .local = true, .folder = "/run/berth/2001/user", .key = "user"};
+    char hash[SPEC_HASH_SIZE], other[SPEC_HASH_SIZE];
+
+    (void)state;
+    p.scope = SCOPE_USER;
+    p.create = S("{\"Entrypoint\":[\"/bin/evil\"],\"Cmd\":[\"x\"],\"OpenStdin\":true,"
+                 "\"HostConfig\":{\"Init\":true,\"AutoRemove\":true,\"Mounts\":[]}}");
+    struct json_object *body = make(&p, &r, &context);
+    assert_json(body, "Entrypoint", "[\"/.berth/berth-guest\"]");
+    assert_json(body, "Cmd", "[]");
+    assert_json(body, "OpenStdin", "false");
+    assert_json(body, "HostConfig/Init", "false");
+    assert_json(body, "HostConfig/AutoRemove", "false");
+    assert_json(body, "Labels/berth.session", "\"user\"");
+    assert_json(body, "Labels/berth.scope", "\"user\"");
+    const char *mounts = json_object_to_json_string_ext(
+        json_object_object_get(json_object_object_get(body, "HostConfig"), "Mounts"),
+        JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    assert_non_null(strstr(mounts, "\"Source\":\"/run/berth/2001/user\",\"Target\":\"/.berth/run\","
+                                   "\"ReadOnly\":true"));
+    /* The same for each login; another policy has another. */
+    spec_hash(hash, body);
+    json_object_put(body);
+    r = plain_request("something else");
+    body = make(&p, &r, &context);
+    spec_hash(other, body);
+    json_object_put(body);
+    assert_string_equal(hash, other);
+    p.pids = 17;
+    body = make(&p, &r, &context);
+    spec_hash(other, body);
+    json_object_put(body);
+    assert_string_not_equal(hash, other);
+}
+
+/* An image may have the label too: it is said either way. */
+static void test_keep(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request("true");
+    struct spec_context context = {.machine = "3d1219c7", .key = "user"};
+    static const struct {
+        enum scope scope;
+        enum on_idle on_idle;
+        const char *keep;
+    } cases[] = {{SCOPE_USER, ON_IDLE_STOP, "\"1\""},
+                 {SCOPE_CONNECTION, ON_IDLE_STOP, "\"0\""},
+                 {SCOPE_SESSION, ON_IDLE_STOP, "\"0\""},
+                 {SCOPE_USER, ON_IDLE_REMOVE, "\"0\""}};
+
+    (void)state;
+    p.create = S("{\"Labels\":{\"berth.keep\":\"x\"}}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        p.scope = cases[i].scope;
+        p.on_idle = cases[i].on_idle;
+        struct json_object *body = make(&p, &r, &context);
+        assert_json(body, "Labels/berth.keep", cases[i].keep);
+        json_object_put(body);
     }
 }
 
@@ -158,8 +225,11 @@ static void test_argv(void **state)
     r.kind = REQUEST_SFTP;
     r.command = S("internal-sftp  -u 0022\t-R");
     assert_argv(&p, &r, NULL,
-                (const char *[]){"sh", "image lab:1 has no sftp-server at /opt/sftp-server", "1",
-                                 "/opt/sftp-server", "-u", "0022", "-R", NULL});
+                (const char *[]){
+                    "sh",
+                    "image lab:1 has no sftp-server at /opt/sftp-server: install one in it, or "
+                    "name the one it has in berth.conf: sftp = \"image:/path\"",
+                    "1", "/opt/sftp-server", "-u", "0022", "-R", NULL});
 }
 
 static void test_too_long(void **state)
@@ -207,7 +277,7 @@ static void test_environment(void **state)
     strings_add(&r.env, "USER=root");
     strings_add(&r.env, "SSH_ORIGINAL_COMMAND=true");
     strings_add(&r.env, "SSH_TTY=/dev/pts/3");
-    assert_int_equal(environment_make(&env, &p, &r, &err), 0);
+    assert_int_equal(environment_make(&env, &p, &r, false, &err), 0);
     assert_true(has(&env, "USER=anna"));
     assert_true(has(&env, "LC_X=1"));
     assert_true(has(&env, "EDITOR=vi"));
@@ -222,6 +292,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_create_cannot_take_over),
+        cmocka_unit_test(test_direct),
+        cmocka_unit_test(test_keep),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_argv),
         cmocka_unit_test(test_too_long),

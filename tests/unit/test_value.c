@@ -39,6 +39,21 @@ static void numbers_check(parser *parse, const struct number *cases, size_t coun
 }
 #define NUMBERS_CHECK(parse, cases) numbers_check(parse, cases, sizeof(cases) / sizeof((cases)[0]))
 
+static void test_duration(void **state)
+{
+    static const struct number cases[] = {
+        {"0", 0},          {"90", 90},      {"90s", 90},          {"30m", 1800},
+        {"4h", 14400},     {"2d", 172800},  {"3650d", 315360000}, {"3651d", REFUSED},
+        {"", REFUSED},     {"m", REFUSED},  {"-1", REFUSED},      {"1w", REFUSED},
+        {"1.5h", REFUSED}, {" 1", REFUSED}, {"forever", REFUSED}, {"99999999999999999999", REFUSED},
+    };
+    static const struct number lingers[] = {{"forever", -1}, {"10s", 10}, {"ever", REFUSED}};
+
+    (void)state;
+    NUMBERS_CHECK(value_duration, cases);
+    NUMBERS_CHECK(value_linger, lingers);
+}
+
 static void test_size(void **state)
 {
     static const struct number cases[] = {
@@ -346,10 +361,11 @@ static void test_endpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_size),   cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_cpus),   cmocka_unit_test(test_pids),
-        cmocka_unit_test(test_ulimit), cmocka_unit_test(test_mount),
-        cmocka_unit_test(test_device), cmocka_unit_test(test_endpoint),
+        cmocka_unit_test(test_duration), cmocka_unit_test(test_size),
+        cmocka_unit_test(test_memory),   cmocka_unit_test(test_cpus),
+        cmocka_unit_test(test_pids),     cmocka_unit_test(test_ulimit),
+        cmocka_unit_test(test_mount),    cmocka_unit_test(test_device),
+        cmocka_unit_test(test_endpoint),
     };
 
     return cmocka_run_group_tests_name("value", tests, NULL, NULL);
