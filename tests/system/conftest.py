@@ -22,6 +22,7 @@ from harness.wait import became, wait_for  # noqa: E402
 BARE = os.environ.get("BERTH_TEST_BARE") == "1"
 PREFIX = os.environ.get("BERTH_PREFIX", "/usr/local")
 HELPER = os.path.join(PREFIX, "libexec/berth/berth-session")
+GUEST = os.path.join(PREFIX, "libexec/berth/guest/berth-guest")
 SOCKET = os.environ.get("BERTH_ENGINE", "/run/docker.sock")
 WORK_PREFIX = "berth-test."
 
@@ -41,8 +42,19 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(skip)
 
 
+@pytest.hookimpl(tryfirst=True)     # so that the channel comes first in a name
+def pytest_generate_tests(metafunc):
+    """Once per channel that the test's own mark, else its module's, names."""
+    mark = metafunc.definition.get_closest_marker("channels")
+    if mark is not None and mark.args and not BARE:
+        metafunc.parametrize("channel", mark.args, indirect=True)
+
+
 class World:
     """What every test may reach."""
+
+    channel = None      # the one that berth.conf names; None: the default
+    shared = False      # several sessions in one container
 
     def __init__(self):
         # Two runs would remove each other's users.
@@ -65,8 +77,8 @@ class World:
         self.bare, self.helper, self.prefix, self.socket = BARE, HELPER, PREFIX, SOCKET
         with open(HELPER if not BARE else os.devnull, "rb") as f:
             sanitized = b"__asan_init" in f.read()
-        # A stalled helper's resident memory; a sanitizer's shadow comes on top.
-        self.memory_bound = (256 if sanitized else 24) << 20
+        # A sanitizer's shadow comes on top.
+        self.sanitized = sanitized
         info = os.stat(SOCKET)
         assert stat.S_ISSOCK(info.st_mode)
         self.engine_group = info.st_gid
@@ -84,7 +96,20 @@ class World:
                                      self.syslog, BARE)
         self.client = Client(self.sshd)
 
-    def direct(self, command=None, env=None, user="bt-bash", **kw):
+    def memory_bound(self):
+        """A stalled helper's resident memory: buffers and libcurl, or neither."""
+        return (256 if self.sanitized else 24 if self.channel == "attach" else 4) << 20
+
+    def as_on_a_host(self):
+        """Whether the command's signals and pipes are sshd's own, as without any berth."""
+        return self.bare or self.channel != "attach"
+
+    def killed(self, number):
+        """What ssh ends with when a signal ended the command: it says 255 for each that sshd
+        told it of."""
+        return 255 if self.as_on_a_host() else 128 + number
+
+    def without_sshd(self, command=None, env=None, user="bt-bash", **kw):
         """The helper without sshd, as the user, on pipes; for what no sshd hands over."""
         entry = pwd.getpwnam(user)
         full = {"USER": user, "LOGNAME": user, "HOME": entry.pw_dir, "SHELL": entry.pw_shell,
@@ -135,16 +160,34 @@ class World:
         return procs.watchers({self.uid(user)}, HELPER)
 
     def left_files(self):
+        """All below the runtime directory but the users' own folders: locks, the containers'
+        folders and the sockets in them."""
         found = []
-        for root, _, names in os.walk(self.runtime):
-            found += [os.path.join(root, n) for n in names]
+        for root, folders, names in os.walk(self.runtime, topdown=False):
+            if root != self.runtime:
+                found += [os.path.join(root, n) for n in names + folders]
+            else:
+                found += [os.path.join(root, n) for n in names]
         return found
+
+    def berths(self):
+        """Every process of berth's that serves a test user: on the host, and in containers."""
+        return procs.berths(self.uids(), HELPER) + self.guests()
+
+    def guests(self):
+        return procs.guests(GUEST, self.runtime)
+
+    def guest(self, user="bt-bash"):
+        """The guest of the user's one running container: its pid on the host."""
+        pid = self.container(user)["State"]["Pid"]
+        assert pid in [row[0] for row in self.guests()], f"process {pid} is no guest"
+        return pid
 
     def leftovers(self, volumes):
         """What a session must not leave: empty when all is well."""
         left = [f"container {r['Names']} {r['State']}" for r in self.containers()]
         left += [f"volume {v}" for v in self.engine.anonymous_volumes() - volumes]
-        left += [f"process {p}" for p in procs.berths(self.uids(), HELPER)]
+        left += [f"process {p}" for p in self.berths()]
         left += [f"file {f}" for f in self.left_files()]
         return left
 
@@ -154,7 +197,10 @@ class World:
         for row in self.containers():
             self.engine.remove(row["Id"])
         for name in self.left_files():
-            os.unlink(name)
+            if os.path.isdir(name) and not os.path.islink(name):
+                os.rmdir(name)
+            else:
+                os.unlink(name)
         for name in self.engine.anonymous_volumes() - volumes:
             self.engine.call("DELETE", f"/volumes/{name}?force=1", ok=(204, 404, 409))
 
@@ -179,9 +225,19 @@ def session_world():
     it.close()
 
 
+@pytest.fixture
+def channel(request):
+    """The channel that the test's sessions take; None: berth.conf doesn't say."""
+    return getattr(request, "param", None)
+
+
 @pytest.fixture(autouse=True)
-def world(session_world, request):
+def world(session_world, channel):
     """The world with the default configuration; afterwards nothing may be left of a session."""
+    # Sessions by exec are the attach channel's in a container that is shared.
+    session_world.conf.scope = "user" if channel == "exec" else None
+    session_world.channel = session_world.conf.channel = "attach" if channel == "exec" else channel
+    session_world.shared = channel == "exec"
     session_world.conf.write()
     volumes = session_world.engine.anonymous_volumes()
     session_world.mark = session_world.syslog.mark()

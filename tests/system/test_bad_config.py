@@ -128,7 +128,7 @@ BAD_VALUES = [
     "read_only = 7up", "workdir = 'relative'", "shell = 'bash'", "image = ''", "hostname = 'a b'",
     "hostname = 'x/y'", "user = ''", "dns = {'not an address'}", "image = '%q'", "image = 'x%'",
     "devices = {'relative'}", "create = 'relative.json'", "sftp = 'nonsense'", "tty = 'maybe'",
-    "network = ''", "cap_add = {''}", "init = 2", "commands = {''}",
+    "network = ''", "cap_add = {''}", "init = 2", "commands = {''}", "channel = 'sideways'",
 ]
 
 

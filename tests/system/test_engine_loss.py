@@ -1,6 +1,6 @@
 """The engine goes away in mid-session: a private one, never the machine's."""
-import signal
 import os
+import signal
 import subprocess
 import time
 
@@ -9,18 +9,28 @@ import pytest
 from harness.private_engine import PrivateEngine
 from harness.wait import wait_for
 
+pytestmark = pytest.mark.channels("direct", "attach")
 
 @pytest.fixture(scope="module")
 def private(session_world):
-    it = PrivateEngine(session_world.dir, session_world.group_name())
+    it = PrivateEngine(session_world.dir, "engine", session_world.group_name())
     it.add_busybox()
     yield it
     it.close()
 
 
-@pytest.fixture
-def engine(world, private):
-    """The private engine, up, and named in berth.conf."""
+@pytest.fixture(scope="module")
+def lasting(session_world):
+    """One whose containers live on without it."""
+    it = PrivateEngine(session_world.dir, "lasting", session_world.group_name(),
+                       **{"live-restore": True})
+    it.add_busybox()
+    yield it
+    it.close()
+
+
+def used(world, private):
+    """Up, and named in berth.conf; afterwards nothing may be left in it."""
     if private.process.poll() is not None:
         private.start()
     world.conf.write(engine={"endpoint": "unix://" + private.path})
@@ -32,10 +42,31 @@ def engine(world, private):
                      f"{private.engine.containers(world.names())}")
 
 
-def begin(world, command="echo up; sleep 1000"):
-    proc = world.login().start(command, stdin=subprocess.DEVNULL)
+@pytest.fixture
+def engine(world, private):
+    yield from used(world, private)
+
+
+@pytest.fixture
+def lasting_engine(world, lasting):
+    yield from used(world, lasting)
+
+
+def begin(world, command="echo up; sleep 1000", stdin=subprocess.DEVNULL):
+    proc = world.login().start(command, stdin=stdin)
     assert proc.stdout.readline() == b"up\n", proc.stderr.read()
     return proc
+
+
+def lost(world, proc, start, bound):
+    out, err = proc.communicate(timeout=bound)
+    assert proc.returncode == 254, (proc.returncode, out, err)
+    if world.channel == "direct":
+        assert err == b""               # sshd's pipes were the command's alone
+    else:
+        assert err.startswith(b"berth: ") and err.count(b"\n") == 1, err
+    assert time.monotonic() - start < bound
+    world.syslog.wait(r': close .*user="bt-bash".* status=254 .*detail=', world.mark)
 
 
 def test_a_session_in_the_private_engine(world, engine):
@@ -43,34 +74,58 @@ def test_a_session_in_the_private_engine(world, engine):
     assert (got.returncode, got.stdout, got.stderr) == (0, b"ran\n", b"")
 
 
-def lost(world, proc, start, bound):
-    out, err = proc.communicate(timeout=bound)
-    assert proc.returncode == 254, (proc.returncode, out, err)
-    assert err.startswith(b"berth: ") and err.count(b"\n") == 1, err
-    assert time.monotonic() - start < bound
-    world.syslog.wait(r'close .*user="?bt-bash|close .*status=254', world.mark)
-
-
 def test_killed(world, engine):
-    proc = begin(world)
+    """Not a byte of a direct session passes through it."""
+    proc = begin(world, "echo up; read x; echo got $x; exit 6", stdin=subprocess.PIPE)
     start = time.monotonic()
     engine.kill()
-    lost(world, proc, start, 10)
+    if world.channel == "direct":
+        out, err = proc.communicate(b"y\n", timeout=10)
+        assert (proc.returncode, out, err) == (6, b"got y\n", b"")
+    else:
+        lost(world, proc, start, 10)
     engine.start()
     # What no helper could remove while the engine was dead, the next login sweeps.
     assert world.login().run("true").returncode == 0
 
 
+@pytest.mark.parametrize("how", ["killed", "restarted"])
+def test_one_that_restores_what_lives(world, lasting_engine, how):
+    """Gone and back in mid-session, with live-restore."""
+    proc = begin(world, "echo up; i=0; while [ $i -lt 500 ]; do echo $i; i=$((i+1)); "
+                        "sleep 0.01; done; read x; exit 3", stdin=subprocess.PIPE)
+    start = time.monotonic()
+    if how == "killed":
+        lasting_engine.kill()
+        lasting_engine.start()
+    else:
+        lasting_engine.restart()
+    if world.channel == "direct":
+        # Alive when all is settled again, and a login beside it works.
+        assert world.login().run("echo ran").stdout == b"ran\n"
+        out, err = proc.communicate(b"y\n", timeout=20)
+        assert (proc.returncode, err) == (3, b"")
+        assert out == b"".join(b"%d\n" % i for i in range(500))
+    else:
+        lost(world, proc, start, 45)
+        assert world.login().run("true").returncode == 0
+
+
 def test_restarted(world, engine):
+    """Without live-restore an orderly stop ends the containers first."""
     proc = begin(world)
     start = time.monotonic()
     engine.restart()
-    # An orderly stop ends the containers first: the command's own death is told where the engine
-    # still got to say it.
     out, err = proc.communicate(timeout=45)
-    assert proc.returncode in (137, 143) and err == b"" or \
-        proc.returncode == 254 and err.startswith(b"berth: ") and err.count(b"\n") == 1, \
-        (proc.returncode, out, err)
+    if world.channel == "direct":
+        # A guest that is told to end has no grace for the only session of its container.
+        assert (proc.returncode, out, err) == (254, b"", b"")
+        world.syslog.wait(r": close .* status=254 .*detail=", world.mark)
+    else:
+        # The command's own death is told where the engine still got to say it.
+        assert proc.returncode in (137, 143) and err == b"" or \
+            proc.returncode == 254 and err.startswith(b"berth: ") and err.count(b"\n") == 1, \
+            (proc.returncode, out, err)
     assert time.monotonic() - start < 45
 
 
@@ -105,17 +160,19 @@ def test_stopped_and_the_client_gone(world, engine):
     wait_for(lambda: not engine.engine.containers(world.names()), 10, "the container removed")
 
 
-def test_container_removed_by_someone(world, engine):
+@pytest.mark.parametrize("how", ["removed", "killed"])
+def test_container_gone_by_someone(world, engine, how):
+    """The guest dies with it: the session is lost. The engine's API tells a status as ever."""
     proc = begin(world)
-    rows = engine.engine.containers(["bt-bash"])
-    engine.engine.remove(rows[0]["Id"])
+    start = time.monotonic()
+    ident = engine.engine.containers(["bt-bash"])[0]["Id"]
+    if how == "removed":
+        engine.engine.remove(ident)
+    else:
+        engine.engine.call("POST", f"/containers/{ident}/kill")
+    if world.channel == "direct":
+        lost(world, proc, start, 10)
+        return
     out, err = proc.communicate(timeout=10)
-    assert proc.returncode != 0 and out == b""
-
-
-def test_container_killed_by_someone(world, engine):
-    proc = begin(world)
-    rows = engine.engine.containers(["bt-bash"])
-    engine.engine.call("POST", f"/containers/{rows[0]['Id']}/kill")
-    proc.communicate(timeout=10)
-    assert proc.returncode == 137
+    assert out == b"" and time.monotonic() - start < 10
+    assert proc.returncode == 137 or how == "removed" and proc.returncode != 0

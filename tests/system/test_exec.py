@@ -7,9 +7,12 @@ import time
 
 import pytest
 
+from harness.asynchronous import connected
 from harness.wait import wait_for
 
+pytestmark = pytest.mark.channels("direct", "attach")
 plain = pytest.mark.plain
+once = pytest.mark.channels()
 # One argument or NAME=value that the kernel takes, its NUL included.
 MAX_STRING = 131072
 LONGEST = MAX_STRING - 1 - len("SSH_ORIGINAL_COMMAND=")
@@ -35,11 +38,13 @@ def test_true_prints_nothing(each):
 
 
 @plain
-def test_every_exit_status(login, master):
+def test_every_exit_status(world, login, master):
+    # The engine's API tells a number; a few of them show as much.
+    numbers = range(256) if world.as_on_a_host() else [*range(0, 256, 15), 1, 127, 128, 129]
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        seen = list(pool.map(lambda n: login.run(f"exit {n}", opts=master).returncode, range(256)))
+        seen = list(pool.map(lambda n: login.run(f"exit {n}", opts=master).returncode, numbers))
     # ssh itself says 255 for 255.
-    assert seen == list(range(256))
+    assert seen == list(numbers)
 
 
 @plain
@@ -48,11 +53,20 @@ def test_exit_status_without_a_master(each, status):
     assert each.run(f"exit {status}").returncode == status
 
 
+@plain
 @pytest.mark.parametrize("signal,number", [("TERM", 15), ("KILL", 9), ("SEGV", 11),
                                            ("HUP", 1), ("USR1", 10)])
-def test_death_by_signal_is_128_and_n(each, signal, number):
-    got = each.run(f"kill -{signal} $$; sleep 5; echo alive")
-    assert (got.returncode, got.stdout) == (128 + number, b"")
+def test_death_by_signal(world, each, signal, number):
+    """Over an engine's API it can't be told from exit 128+n; else the client is told of it."""
+    command = f"kill -{signal} $$; sleep 5; echo alive"
+    got = each.run(command)
+    assert (got.returncode, got.stdout) == (world.killed(number), b"")
+
+    async def work(conn):
+        result = await conn.run(command)
+        return result.exit_signal and result.exit_signal[0], result.exit_status, result.stdout
+    told = (signal, -1, "") if world.as_on_a_host() else (None, 128 + number, "")
+    assert connected(world, work) == told
 
 
 @plain
@@ -97,35 +111,20 @@ def test_hostile_text_arrives_as_it_is(each, name):
     assert (got.returncode, got.stderr) == (0, b"")
 
 
-def exec_bytes(login, command, timeout=30):
-    """paramiko sends any bytes as a command; ssh and the shells before it may not."""
-    transport = login.transport()
-    try:
-        channel = transport.open_session()
-        channel.settimeout(timeout)
-        channel.exec_command(command)
-        channel.shutdown_write()
-        out = b"".join(iter(lambda: channel.recv(65536), b""))
-        err = b"".join(iter(lambda: channel.recv_stderr(65536), b""))
-        return channel.recv_exit_status(), out, err
-    finally:
-        transport.close()
-
-
 @plain
 @pytest.mark.parametrize("data", [
     b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"ok \xf0\x9f\x9a end", b"\xc0\xaf..",
     bytes(set(range(1, 256)) - {0x27}),
 ], ids=["ff", "cut-pair", "surrogate", "cut-four", "overlong", "all-bytes"])
 def test_invalid_utf8_is_carried_exactly(each, data):
-    status, out, err = exec_bytes(each, b"printf %s '" + data + b"'")
+    status, out, err = each.exec_bytes(b"printf %s '" + data + b"'")
     assert (status, out, err) == (0, data, b"")
 
 
 @plain
 def test_empty_exec_request(login):
     """The ssh command can't send it: sshd would run `sh -c ''`."""
-    assert exec_bytes(login, b"") == (0, b"", b"")
+    assert login.exec_bytes(b"") == (0, b"", b"")
 
 
 @plain
@@ -136,17 +135,18 @@ def test_longest_command(each):
     assert (got.returncode, got.stdout.strip(), got.stderr) == (0, b"1", b"")
 
 
-def test_longest_command_that_is_not_utf8(login):
-    """Escapes make it longer than one argument: exactly, or refused."""
+def test_longest_command_that_is_not_utf8(world, login):
+    """JSON can't carry it, and escapes make it longer than one argument: refused there."""
     command = b"printf %s x; : \xff"
     command += b"\xff" * (LONGEST - len(command))
-    status, out, err = exec_bytes(login, command)
-    if status == 0:
-        assert out == b"x"
+    status, out, err = login.exec_bytes(command)
+    if world.as_on_a_host():
+        assert (status, out, err) == (0, b"x", b"")
     else:
         assert (status, out) == (254, b"") and err.startswith(b"berth: ")
 
 
+@once
 def test_one_past_the_longest_command(login):
     """The kernel refuses to exec the user's shell: sshd says so, nothing runs."""
     got = login.run("true " + "a" * (LONGEST - 4))
@@ -163,8 +163,8 @@ def test_nine_hundred_variables(world):
 def test_a_thousand_variables_of_a_kilobyte(world):
     world.conf.write(accept_env=["BT_*"])
     many = {f"BT_{i}": "v" * 1000 + str(i) for i in range(1000)}
-    got = world.direct("env | grep -c '^BT_[0-9]*=v*[0-9]*$'; echo ${BT_999#" + "v" * 1000 + "}",
-                       many)
+    command = "env | grep -c '^BT_[0-9]*=v*[0-9]*$'; echo ${BT_999#" + "v" * 1000 + "}"
+    got = world.without_sshd(command, many)
     assert (got.returncode, got.stdout) == (0, b"1000\n999\n"), got.stderr
 
 
@@ -185,7 +185,7 @@ def test_background_child_does_not_hold_the_session(each):
 
 @plain
 def test_stdin_at_dev_null(each):
-    got = each.run("sleep 5; echo done")
+    got = each.run("sleep 2; echo done")
     assert (got.returncode, got.stdout) == (0, b"done\n")
 
 
@@ -196,6 +196,15 @@ def test_script_on_stdin_of_a_login_shell(each):
     assert got.stdout.endswith(b"one\n")
     if not os.environ.get("BERTH_TEST_BARE"):
         assert got.stdout == b"one\n" and got.stderr == b"read two\n"
+
+
+def test_names_of_the_shell(world, each):
+    """argv[0]: sshd's own ways, or the path, with -l, where the engine makes the process."""
+    path = "/bin/sh" if each.image == "busybox" else "/bin/bash"
+    name = os.path.basename(path)
+    login, command = ("-" + name, name) if world.channel == "direct" else (path, path)
+    assert each.run(opts=["-T"], input=b"echo $0\n").stdout.decode() == login + "\n"
+    assert each.run("echo $0").stdout.decode() == command + "\n"
 
 
 def test_an_exec_is_no_login_shell(each):

@@ -11,6 +11,10 @@ from harness.client import Proxy
 from harness.terminal import Terminal
 from harness.wait import became, wait_for
 
+pytestmark = pytest.mark.channels("direct", "attach")
+once = pytest.mark.channels()
+all_three = pytest.mark.channels("direct", "attach", "exec")
+
 BUSY = {
     "sleeps": "echo up; exec sleep 1000",
     "reads": "echo up; cat; sleep 1000",
@@ -27,9 +31,9 @@ def gone(world, start):
     """No container, process or file within 2 s of start."""
     rest = max(0.05, start + SECONDS - time.monotonic())
     wait_for(lambda: not (world.containers() or world.left_files()
-                          or procs.berths(world.uids(), world.helper)), rest,
+                          or world.berths()), rest,
              lambda: f"nothing left; {[r['Names'] for r in world.containers()]} "
-                     f"{procs.berths(world.uids(), world.helper)} {world.left_files()}")
+                     f"{world.berths()} {world.left_files()}")
 
 
 def gone_during_start(world, start):
@@ -39,9 +43,9 @@ def gone_during_start(world, start):
     wait_for(lambda: not world.containers(), rest,
              lambda: f"no container; {[r['Names'] for r in world.containers()]}")
     wait_for(lambda: not (world.containers() or world.left_files()
-                          or procs.berths(world.uids(), world.helper)), 40,
+                          or world.berths()), 40,
              lambda: f"nothing left; {[r['Names'] for r in world.containers()]} "
-                     f"{procs.berths(world.uids(), world.helper)} {world.left_files()}")
+                     f"{world.berths()} {world.left_files()}")
 
 
 def begun(proc):
@@ -60,6 +64,7 @@ def finish(proc):
     proc.wait(10)
 
 
+@all_three
 @pytest.mark.parametrize("what", BUSY)
 def test_client_killed(world, login, what):
     proc = login.start(BUSY[what])
@@ -70,6 +75,7 @@ def test_client_killed(world, login, what):
     finish(proc)
 
 
+@all_three
 @pytest.mark.parametrize("what", ["sleeps", "writes", "deaf"])
 def test_tcp_cut(world, login, what):
     proxy = Proxy(world.sshd.port)
@@ -82,6 +88,7 @@ def test_tcp_cut(world, login, what):
     proxy.close()
 
 
+@all_three
 @pytest.mark.parametrize("what", ["sleeps", "writes", "deaf"])
 def test_sshds_child_killed(world, login, what):
     """The user's sshd, which the helper's parent chain shows."""
@@ -94,6 +101,7 @@ def test_sshds_child_killed(world, login, what):
     finish(proc)
 
 
+@all_three
 @pytest.mark.parametrize("what", BUSY)
 def test_helper_killed(world, login, what):
     proc = login.start(BUSY[what])
@@ -117,6 +125,7 @@ def test_helper_killed_with_dash_as_login_shell(world):
     finish(proc)
 
 
+@all_three
 @pytest.mark.slow
 def test_helper_killed_during_the_start(world, login):
     """At 0 to 400 ms after it came up, in steps of 20."""
@@ -134,6 +143,7 @@ def test_helper_killed_during_the_start(world, login):
             finish(proc)
 
 
+@all_three
 @pytest.mark.slow
 def test_client_killed_during_the_start(world, login):
     for delay in range(0, 401, 40):
@@ -168,6 +178,7 @@ def test_client_closes_the_channel_and_keeps_the_connection(world, login):
     transport.close()
 
 
+@all_three
 def test_client_of_a_terminal_killed(world, login):
     it = Terminal(login.argv("trap '' HUP; echo up; while :; do sleep 1; done", opts=("-tt",)))
     it.expect(rb"up\r\n")
@@ -177,6 +188,7 @@ def test_client_of_a_terminal_killed(world, login):
     it.close()
 
 
+@all_three
 def test_helper_of_a_terminal_killed(world, login):
     it = Terminal(login.argv("trap '' HUP; echo up; while :; do sleep 1; done", opts=("-tt",)))
     it.expect(rb"up\r\n")
@@ -186,6 +198,7 @@ def test_helper_of_a_terminal_killed(world, login):
     assert it.end() != 0
 
 
+@all_three
 def test_stopped_client_is_not_gone(world, login):
     """SIGSTOP isn't a hang-up: the session waits."""
     proc = login.start("echo up; read x; echo got $x; exit 4")
@@ -198,6 +211,7 @@ def test_stopped_client_is_not_gone(world, login):
     assert (out, proc.returncode) == (b"got y\n", 4)
 
 
+@all_three
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"])
 def test_signals_to_the_helper_reach_the_command(world, login, name):
     proc = login.start(f"trap 'echo caught; exit 33' {name}; echo up; while :; do sleep 0.05; done",
@@ -205,15 +219,22 @@ def test_signals_to_the_helper_reach_the_command(world, login, name):
     begun(proc)
     os.kill(world.one_helper(), getattr(signal, "SIG" + name))
     out, err = proc.communicate(timeout=10)
-    assert (out, err, proc.returncode) == (b"caught\n", b"", 33)
+    assert (out, proc.returncode) == (b"caught\n", 33)
+    if world.channel == "direct" or world.shared:
+        # As sshd's: to the process group, and a shell may tell of its child.
+        told = signal.strsignal(getattr(signal, "SIG" + name)).encode() + b"\n"
+        assert err in (b"", told)
+    else:
+        assert err == b""
 
 
+@all_three
 def test_a_signal_that_ends_the_command(world, login):
     proc = login.start("echo up; exec sleep 1000", stdin=subprocess.DEVNULL)
     begun(proc)
     os.kill(world.one_helper(), signal.SIGTERM)
     out, _ = proc.communicate(timeout=10)
-    assert proc.returncode == 128 + signal.SIGTERM
+    assert proc.returncode == world.killed(signal.SIGTERM)
 
 
 def test_watcher_killed_too_then_the_next_login_sweeps(world, login):
@@ -227,6 +248,10 @@ def test_watcher_killed_too_then_the_next_login_sweeps(world, login):
         os.kill(pid, signal.SIGKILL)
     finish(proc)
     assert any(r["Id"] == left for r in world.containers()), "gone with nobody to remove it"
+    if world.channel == "direct":
+        # The guest needs nobody's help to end what its helper left.
+        wait_for(lambda: not world.engine.inspect(left)["State"]["Running"], SECONDS,
+                 "the guest's own end")
     assert login.run("true").returncode == 0
     wait_for(lambda: not world.containers(), 5, "the left container swept after a login")
     wait_for(lambda: not world.left_files(), 2, lambda: f"no files; {world.left_files()}")
@@ -247,6 +272,7 @@ def test_the_sweep_spares_the_living(world, login):
     assert (out, proc.returncode) == (b"alive", 5)
 
 
+@once
 def test_the_sweep_spares_foreign_containers(world, login):
     """A label alone proves nothing: only a name that the labels give is berth's."""
     machine = open("/etc/machine-id").read().strip()

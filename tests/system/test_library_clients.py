@@ -4,19 +4,12 @@ import asyncio
 import asyncssh
 import pytest
 
+from harness.asynchronous import connected
 from harness.wait import wait_for
 
+pytestmark = pytest.mark.channels("direct", "attach")
 plain = pytest.mark.plain
-
-
-def connected(world, work, user="bt-bash"):
-    """Runs work(connection) over asyncssh."""
-    async def main():
-        async with asyncssh.connect("127.0.0.1", world.sshd.port, username=user,
-                                    client_keys=[world.sshd.key], config=None,
-                                    known_hosts=world.sshd.known_hosts) as conn:
-            return await asyncio.wait_for(work(conn), 40)
-    return asyncio.run(main())
+once = pytest.mark.channels()
 
 
 @plain
@@ -133,6 +126,7 @@ def test_connection_dropped_with_many_sessions(world, login):
     wait_for(lambda: not world.containers(), 3, lambda: f"none left; {len(world.containers())}")
 
 
+@once
 def test_no_forwarding_of_any_kind(world, login):
     """The doors of 50-berth.conf, knocked at by a client that sends any request."""
     async def work(conn):

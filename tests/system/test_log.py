@@ -5,6 +5,9 @@ import shlex
 import pytest
 
 from harness import images
+from harness.terminal import Terminal
+
+both = pytest.mark.channels("direct", "attach")
 
 
 def fields(line):
@@ -21,6 +24,7 @@ def lines(world, word, timeout=5):
     return [t for t in world.syslog.since(world.mark) if re.search(pattern, t)]
 
 
+@both
 def test_open_and_close(world, login):
     assert login.run("exit 7").returncode == 7
     opened, closed = lines(world, "open"), lines(world, "close")
@@ -50,11 +54,13 @@ def test_the_port_is_the_clients(world, login):
     assert f"Accepted publickey for bt-bash from 127.0.0.1 port {port}" in world.sshd.tail()
 
 
+@both
 @pytest.mark.parametrize("opts,command,kind,tty", [
     (["-T"], (), "shell", "no"), (["-tt"], (), "shell", "yes"),
     (["-tt"], ("true",), "exec", "yes"), (["-s"], ("sftp",), "sftp", "no")])
 def test_kinds(world, opts, command, kind, tty):
-    world.conf.write(image=images.GLIBC)
+    # root has a line in the image's passwd, which its sftp-server wants.
+    world.conf.write(image=images.GLIBC, user="0:0")
     world.login().run(*command, opts=opts, input=b"exit\n" if not command else b"")
     seen = fields(lines(world, "open")[0])
     assert (seen["kind"], seen["tty"]) == (kind, tty)
@@ -80,6 +86,29 @@ def test_no_command_can_forge_a_line(world, login, command):
     assert [c["session"] for c in closes] == [fields(opened[0])["session"]]
 
 
+@both
+def test_bytes_are_counted_where_they_are_seen(world, login):
+    """A pipe of sshd's that the command has itself is nobody's to count."""
+    assert login.run("cat; echo e >&2", input=b"hello").stdout == b"hello"
+    seen = fields(lines(world, "close")[0])
+    assert (seen.get("in"), seen.get("out")) == (
+        (None, None) if world.channel == "direct" else ("5", "7"))
+    world.mark = world.syslog.mark()
+    it = Terminal(login.argv("printf hello", opts=("-t",)))
+    assert (it.end(), it.raw) == (0, b"hello")
+    assert fields(lines(world, "close")[0])["out"] == "5"
+
+
+@both
+def test_a_command_that_a_signal_ended(world, login):
+    login.run("kill -TERM $$; sleep 5")
+    seen = fields(lines(world, "close")[0])
+    assert (seen.get("status"), seen.get("signal")) == (
+        ("143", "TERM") if world.channel == "direct" else ("143", None))
+    assert seen["reason"] == "exit"
+
+
+@both
 def test_reason_of_a_client_that_went(world, login):
     proc = login.start("echo up; sleep 1000")
     assert proc.stdout.readline() == b"up\n"

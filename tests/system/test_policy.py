@@ -7,6 +7,10 @@ import pytest
 from harness import images
 from harness.wait import wait_for
 
+both = pytest.mark.channels("direct", "attach")
+# What the direct channel mounts for itself, and the hosts file of a container without network.
+OWN_MOUNTS = ("/.berth", "/.berth/run", "/etc/hosts")
+
 
 def inside(world, command="cat /proc/self/status", user="bt-bash", **options):
     world.conf.write(**options)
@@ -34,6 +38,7 @@ def inspected(world, **options):
 
 # --- the built-in defaults
 
+@both
 def test_defaults_are_the_safe_ones(world, each):
     got = each.run("cat /proc/self/status; ls /proc/self/fd").stdout.decode()
     uid, gid = str(world.uid("bt-bash")), str(world.users["bt-bash"].pw_gid)
@@ -46,14 +51,18 @@ def test_defaults_are_the_safe_ones(world, each):
     assert status_field(got, "Seccomp") == ["2"]
 
 
+@both
 def test_defaults_by_inspect(world):
     info = inspected(world)
     host, config = info["HostConfig"], info["Config"]
     assert not host["Privileged"] and not host["Binds"]
-    assert [m for m in info["Mounts"] if m["Destination"] != "/etc/hosts"] == []
+    own = OWN_MOUNTS if world.channel == "direct" else OWN_MOUNTS[-1:]
+    assert sorted((m["Destination"], m["RW"]) for m in info["Mounts"]) == [
+        (path, False) for path in own]
     assert host["LogConfig"]["Type"] == "none"
     assert host["PidsLimit"] == 256
-    assert host["Init"] is True
+    # direct: the guest is process 1, and the engine's restart removes nothing that lives.
+    assert (host["Init"], host["AutoRemove"]) == (world.channel == "attach",) * 2
     assert host["IpcMode"] in ("private", "none", "shareable") and host["PidMode"] == ""
     assert "ALL" in [c.upper() for c in host["CapDrop"]]
     assert config["User"] == f"{world.uid('bt-bash')}:{world.users['bt-bash'].pw_gid}"
@@ -82,12 +91,14 @@ def test_pids_limit_holds(world):
     assert b"fork" in got.stderr
 
 
+@both
 def test_an_init_is_pid_1(world, each):
     assert each.run("cat /proc/1/comm").stdout.strip() not in (b"sh", b"bash", b"cat")
     assert each.run("(sleep 0.2 & ) ; sleep 0.6; grep -l '^State:.Z' /proc/[0-9]*/status"
                     ).stdout == b""
 
 
+@both
 def test_entrypoint_and_health_check_are_off(world):
     got = inside(world, "sleep 2; ls /; id -u; pwd; echo $FROM_IMAGE", image=images.DRESSED)
     lines = got.splitlines()
@@ -98,9 +109,10 @@ def test_entrypoint_and_health_check_are_off(world):
 def test_the_image_volume_is_no_host_mount(world):
     info = inspected(world, image=images.VOLUME)
     assert [(m["Type"], m["Destination"]) for m in info["Mounts"]
-            if m["Destination"] != "/etc/hosts"] == [("volume", "/data")]
+            if m["Destination"] not in OWN_MOUNTS] == [("volume", "/data")]
 
 
+@both
 def test_name_and_labels(world):
     info = inspected(world)
     labels = {k: v for k, v in info["Config"]["Labels"].items() if k.startswith("berth.")}
@@ -115,6 +127,7 @@ def test_name_and_labels(world):
 
 # --- each option
 
+@both
 def test_user_option(world):
     assert inside(world, "id -u; id -g", user="bt-bash", users={"bt-*": {"user": "4242:4242"}}
                   ) == "4242\n4242\n"
@@ -128,8 +141,10 @@ def test_expansion(world):
     assert got == f"bt-bash,{uid},{gid},/home/bt-bash,%,100%u\nbox-bt-bash\n"
 
 
+@both
 def test_shell_option(world):
-    assert inside(world, "echo $0", shell="/bin/ash").strip() == "/bin/ash"
+    name = "ash" if world.channel == "direct" else "/bin/ash"
+    assert inside(world, "echo $0", shell="/bin/ash").strip() == name
     world.conf.write(image=images.GLIBC, shell="/bin/bash")
     assert world.login().run("echo $BASH_VERSION").stdout.strip() != b""
     world.conf.write(image=images.GLIBC, shell="/bin/sh")
@@ -140,6 +155,7 @@ def test_shell_auto_finds_one_in_each_image(each, world):
     assert each.run("echo $0").returncode == 0
 
 
+@both
 def test_workdir(world):
     assert inside(world, "pwd", workdir="/srv") == "/srv\n"
     assert inside(world, "pwd", workdir="/tmp/%u") == "/tmp/bt-bash\n"
@@ -229,6 +245,7 @@ def test_read_only(world):
                   read_only=True) == "refused\n"
 
 
+@pytest.mark.channels("attach")
 def test_runtime_and_init(world):
     info = inspected(world, runtime="runc", init=False)["HostConfig"]
     assert (info["Runtime"], info["Init"]) == ("runc", False)

@@ -7,6 +7,9 @@ import pytest
 from harness import images, users
 from harness.terminal import Terminal
 
+pytestmark = pytest.mark.channels("direct", "attach")
+once = pytest.mark.channels()
+
 
 def refused(got):
     assert (got.returncode, got.stdout) == (254, b"")

@@ -4,12 +4,13 @@ import os
 
 import pytest
 
-from harness import images, procs
+from harness import images
 from harness.client import Proxy
 from harness.registry import CuttingRegistry, Registry, write_auth
 from harness.terminal import Terminal
 from harness.wait import wait_for
 
+both = pytest.mark.channels("direct", "attach")
 SECRET = ("puller", "a secret:with \"signs\"")
 
 
@@ -42,6 +43,7 @@ def refused(got, *words):
     return text
 
 
+@both
 def test_missing_is_pulled_silently(world, absent):
     world.conf.write(image=absent)
     got = world.login().run("echo ran", timeout=60)
@@ -58,6 +60,7 @@ def test_a_tag_and_a_digest(world, absent, registry):
     world.engine.remove_image(digest)
 
 
+@both
 def test_progress_on_a_terminal(world, absent):
     world.conf.write(image=absent)
     it = Terminal(world.login().argv("echo ran", opts=("-t",)))
@@ -119,6 +122,7 @@ def test_pull_failing_half_way(world, absent, registry):
         proxy.server_close()
 
 
+@both
 def test_client_gone_while_pulling(world, absent, registry):
     """Nobody waits for the image any more: the helper ends, nothing is created."""
     proxy = Proxy(registry.port)
@@ -128,7 +132,7 @@ def test_client_gone_while_pulling(world, absent, registry):
     wait_for(lambda: not proxy.flowing.is_set(), 20, "200 kB of the image passed")
     proc.kill()
     proc.communicate()
-    wait_for(lambda: not procs.berths(world.uids(), world.helper), 2, "no helper any more")
+    wait_for(lambda: not world.berths(), 2, "no helper any more")
     proxy.flowing.set()
     assert not world.containers()
     proxy.close()

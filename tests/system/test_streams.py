@@ -1,5 +1,6 @@
 """Bytes: every one of them, in order, on its own stream, both ways."""
 import hashlib
+import signal
 import subprocess
 import threading
 import time
@@ -9,6 +10,7 @@ import pytest
 from harness import data, images, procs
 from harness.wait import wait_for
 
+pytestmark = pytest.mark.channels("direct", "attach", "exec")
 plain = pytest.mark.plain
 
 
@@ -83,7 +85,7 @@ def test_input_that_nobody_reads_is_not_kept(world, each):
             helper = world.one_helper()
             end = time.monotonic() + 2
             while time.monotonic() < end:      # a bound holds for all of the time
-                assert procs.rss(helper) < world.memory_bound
+                assert procs.rss(helper) < world.memory_bound()
                 time.sleep(0.05)
     proc.kill()
     proc.communicate()
@@ -98,14 +100,38 @@ def test_a_command_that_reads_a_part(each):
 
 
 @plain
-def test_reader_that_stops_after_a_line(each):
+def test_reader_that_stops_after_a_line(world, each):
     """`ssh host yes | head -1`: yes ends, and the session with it."""
     proc = each.start("yes", stdin=subprocess.DEVNULL)
     assert proc.stdout.readline() == b"y\n"
     proc.stdout.close()
     proc.wait(10)
     proc.stderr.close()
-    assert proc.returncode != 0
+    # A shell that didn't make itself into yes tells its end by a status.
+    assert proc.returncode in (world.killed(signal.SIGPIPE), 128 + signal.SIGPIPE)
+
+
+@plain
+def test_who_hears_of_a_closed_stdout(world, each):
+    """The command that writes, by SIGPIPE or EPIPE; over the engine's API only the container's
+    process can be told: SIGPIPE at first, SIGKILL when it writes on."""
+    def end(command):
+        proc = each.start(command)
+        assert proc.stdout.readline() == b"y\n"
+        proc.stdout.close()
+        try:
+            return proc.wait(20), proc.stderr.read()
+        finally:
+            proc.stderr.close()
+            proc.stdin.close()
+    # Where stdout is closed sshd may drop what stderr got in the command's last moment.
+    status, err = end("yes; echo yes $? >&2; sleep 0.3; exit 3")
+    assert (status, err) == ((3, b"yes 141\n") if world.as_on_a_host() else (141, b""))
+    status, err = end("trap '' PIPE; yes; echo yes $? >&2; sleep 0.3; exit 3")
+    if world.as_on_a_host():
+        assert status == 3 and err.endswith(b"yes 1\n"), (status, err)
+    else:
+        assert (status, err) == (137, b"")
 
 
 @plain
@@ -121,6 +147,7 @@ def test_closed_stdout_is_no_hang_up(each):
 
 
 @plain
+@pytest.mark.channels("attach")     # direct: test_direct.py, with the helper's time
 def test_gigabyte_down(world, login, data_dir, gigabyte):
     path, digest = gigabyte
     world.conf.write(mounts=[f"{data_dir}:/data:ro"])
@@ -131,6 +158,7 @@ def test_gigabyte_down(world, login, data_dir, gigabyte):
 
 
 @plain
+@pytest.mark.channels("attach")
 def test_gigabyte_up(world, gigabyte):
     world.conf.write(image=images.GLIBC)
     path, digest = gigabyte

@@ -1,13 +1,17 @@
 """Sessions with a terminal."""
+import asyncio
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from harness.asynchronous import connected
 from harness.terminal import Terminal
 from harness.wait import wait_for
 
+pytestmark = pytest.mark.channels("direct", "attach", "exec")
 plain = pytest.mark.plain
 
 
@@ -56,7 +60,7 @@ def test_tt_with_a_file_as_input(each):
 
 
 @plain
-@pytest.mark.parametrize("rows,cols", [(43, 132), (24, 80), (10, 20), (200, 500)])
+@pytest.mark.parametrize("rows,cols", [(43, 132), (200, 500)])
 def test_first_window_size(terminal, rows, cols):
     """Eight times: a size set after the start is wrong in some of them."""
     started = [terminal("stty size", rows=rows, cols=cols) for _ in range(4)]
@@ -77,8 +81,8 @@ def test_first_window_size_of_a_shell(terminal):
 @plain
 def test_window_change(terminal):
     """Polled: a bash 5.2 that only waits for WINCH misses some of several, on a plain host too."""
-    it = terminal("trap 'echo win''ch' WINCH; echo up; while :; do stty size; sleep 0.05; done",
-                  rows=30, cols=100)
+    it = terminal("trap 'echo win''ch' WINCH; trap 'exit 9' INT; echo up; "
+                  "while :; do stty size; sleep 0.05; done", rows=30, cols=100)
     it.expect(rb"up\r\n")
     for rows, cols in ((50, 120), (25, 90), (2, 2), (51, 121)):
         it.resize(rows, cols)
@@ -89,8 +93,9 @@ def test_window_change(terminal):
             return size in it.raw
         it.until(seen, f"size {size!r}", timeout=5)
     it.expect(rb"winch\r\n", timeout=1)
+    # By a trap: without one bash goes on when a ^C meets a child that just ends by itself.
     it.send("\x03")
-    assert it.end() not in (None, 0)
+    assert it.end() == 9
 
 
 @plain
@@ -129,11 +134,11 @@ def test_ctrl_c_ends_the_command_and_not_the_shell(terminal):
 
 
 @plain
-def test_ctrl_c_ends_a_command_without_a_shell(terminal):
+def test_ctrl_c_ends_a_command_without_a_shell(world, terminal):
     it = terminal("echo up; exec sleep 1000")
     it.expect(rb"up\r\n")
     it.send("\x03")
-    assert it.end() in (130, 255)
+    assert it.end() == world.killed(signal.SIGINT)
 
 
 @plain
@@ -295,9 +300,11 @@ print('raw' if raw else 'cooked', 'restored' if after == before else f'changed {
 
 @pytest.mark.parametrize("command,action,status", [
     ("echo UP; sleep 0.3; exit 3", "", "3"),
-    ("echo UP; exec sleep 1000", "TERM", "143"),
+    ("echo UP; exec sleep 1000", "TERM", None),
 ])
 def test_modes_are_raw_and_then_restored(world, command, action, status):
+    # The helper itself ends by the command's signal, where that can be known.
+    status = status or ("-15" if world.channel == "direct" else "143")
     got = run_helper_on_a_pty(world, command, action)
     assert got.stdout.split() == ["raw", "restored", status], got.stdout + got.stderr
 
@@ -309,3 +316,23 @@ def test_hang_up_of_a_shell(world, terminal):
     wait_for(lambda: world.containers(), 5, "a container")
     it.child.kill(9)
     wait_for(lambda: not world.containers(), 2, "no container 2 s after the client")
+
+
+def test_what_is_typed_while_the_container_starts(world, login):
+    """Echoed by the terminal inside alone, as if it had come later."""
+    world.conf.write(cpus="0.1")        # so that it takes a moment
+
+    async def work(conn):
+        proc = await conn.create_process("cat", term_type="xterm", encoding=None)
+        while not (rows := world.containers("bt-bash")):
+            await asyncio.sleep(0.01)
+        proc.stdin.write(b"ahead\n")
+        assert rows[0]["State"] == "created"
+        seen = b""
+        while seen.count(b"ahead") < 2:
+            seen += await proc.stdout.read(100)
+        await asyncio.sleep(0.5)        # a third would come now
+        proc.stdin.write(b"\x04")
+        result = await proc.wait()
+        return seen + result.stdout, result.exit_status
+    assert connected(world, work) == (b"ahead\r\n" * 2, 0)

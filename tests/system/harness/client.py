@@ -66,6 +66,20 @@ class Login:
     def transport(self, **kw):
         return self.client.transport(self.user, **kw)
 
+    def exec_bytes(self, command, timeout=30):
+        """paramiko sends any bytes as a command; ssh and the shells before it may not."""
+        transport = self.transport()
+        try:
+            channel = transport.open_session()
+            channel.settimeout(timeout)
+            channel.exec_command(command)
+            channel.shutdown_write()
+            out = b"".join(iter(lambda: channel.recv(65536), b""))
+            err = b"".join(iter(lambda: channel.recv_stderr(65536), b""))
+            return channel.recv_exit_status(), out, err
+        finally:
+            transport.close()
+
 
 class Proxy:
     """A TCP forwarder in front of sshd: can stand still, or cut with RST on both sides."""

@@ -69,16 +69,19 @@ def busybox_tar(extra=b""):
     return out.getvalue()
 
 
-def no_shell_tar():
-    """One static program; busybox called true is just that."""
-    with open("/bin/busybox", "rb") as f:
-        program = f.read()
+def one_program_tar(program, path="the-binary"):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name in ("bin", "dev", "proc", "sys", "etc"):
             _add(tar, name, mode=0o755)
-        _add(tar, "bin/true", program, 0o755)
+        _add(tar, path, program, 0o755)
     return out.getvalue()
+
+
+def no_shell_tar():
+    """One static program; busybox called true is just that."""
+    with open("/bin/busybox", "rb") as f:
+        return one_program_tar(f.read(), "bin/true")
 
 
 def import_image(engine, name, tar, changes=()):

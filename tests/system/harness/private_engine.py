@@ -20,8 +20,8 @@ def _dead(pid):
 class PrivateEngine:
     """In a network namespace of its own: two engines in one delete each other's bridges."""
 
-    def __init__(self, workdir, group, **config):
-        self.dir = os.path.join(workdir, "engine")
+    def __init__(self, workdir, name, group, **config):
+        self.dir = os.path.join(workdir, name)
         os.makedirs(self.dir)
         self.path = os.path.join(self.dir, "docker.sock")
         self.pidfile = os.path.join(self.dir, "pid")

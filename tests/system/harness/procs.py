@@ -36,7 +36,63 @@ def of_users(uids):
 def berths(uids, helper):
     """All processes of the helper's program: helpers, watchers, zombies."""
     return [r for r in of_users(uids)
-            if r[4].split(" ")[0] == helper or r[3].startswith("berth")]
+            if r[4].split(" ")[0] == helper or r[3].startswith("berth") and r[3] != "berth-guest"]
+
+
+def guests(program, runtime):
+    """Every process, of any uid, that runs this very guest (containers see it at another path)
+    with a folder of this runtime directory mounted: rows as of_users has them."""
+    # From the mounted file system's root: runtime's own last two names are enough.
+    mark = "/".join(runtime.split("/")[-2:]) + "/"
+    try:
+        ours = os.stat(program)
+    except FileNotFoundError:
+        return []
+    rows = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            info = os.stat(f"/proc/{pid}/exe")
+            if (info.st_dev, info.st_ino) != (ours.st_dev, ours.st_ino):
+                continue
+            with open(f"/proc/{pid}/mountinfo") as f:
+                if mark not in f.read():
+                    continue
+            status = _status(pid)
+            rows.append((int(pid), int(status["PPid"]), status["State"][0], status["Name"],
+                         os.readlink(f"/proc/{pid}/exe")))
+        except (FileNotFoundError, ProcessLookupError, PermissionError, KeyError):
+            pass
+    return rows
+
+
+def descriptors(pid):
+    """What a process has open: {descriptor: 'pipe:[5]' or a path}."""
+    folder, found = f"/proc/{pid}/fd", {}
+    for fd in os.listdir(folder):
+        try:
+            found[int(fd)] = os.readlink(f"{folder}/{fd}")
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def cpu_ms(pid):
+    """CPU time that the process's main thread has used, finer than utime and stime tell it."""
+    with open(f"/proc/{pid}/schedstat") as f:
+        return int(f.read().split()[0]) / 1e6
+
+
+def with_argument(word):
+    """Pids of all processes that have this argument."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                if word.encode() in f.read().split(b"\0"):
+                    found.append(int(pid))
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
 
 
 def helpers(uids, helper):
@@ -59,6 +115,17 @@ def watchers(uids, helper):
 
 def parent(pid):
     return int(_status(pid)["PPid"])
+
+
+def children(pid):
+    found = []
+    for other in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if parent(other) == pid:
+                found.append(int(other))
+        except (FileNotFoundError, ProcessLookupError, KeyError):
+            pass
+    return found
 
 
 def rss(pid):

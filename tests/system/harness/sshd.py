@@ -141,9 +141,17 @@ class Conf:
     def __init__(self, path, runtime_dir, endpoint, image):
         self.path, self.runtime_dir = path, runtime_dir
         self.endpoint, self.image = endpoint, image
+        self.channel = None     # None: not said, the built-in default
+        self.scope = None
 
     def text(self, users=None, engine=None, runtime_dir=None, **defaults):
         defaults.setdefault("image", self.image)
+        if self.channel:
+            defaults.setdefault("channel", self.channel)
+        if self.scope:
+            defaults.setdefault("scope", self.scope)
+            defaults.setdefault("linger", "0")
+            defaults.setdefault("hangup_grace", "0")
         engine = {"endpoint": self.endpoint, **(engine or {})}
         parts = [f"runtime_dir = {quoted(runtime_dir or self.runtime_dir)}\n",
                  section("engine", engine), section("defaults", defaults)]

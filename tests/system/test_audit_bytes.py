@@ -1,0 +1,90 @@
+"""The direct channel where the bytes are to be seen: spliced, not handed over."""
+import hashlib
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from harness import procs
+from harness.wait import wait_for
+
+pytestmark = pytest.mark.channels("direct")
+
+
+@pytest.fixture(autouse=True)
+def seen(world):
+    world.conf.write(users={"bt-*": {"audit_bytes": "yes"}})
+
+
+def closed(world):
+    found = world.syslog.wait(r": close .* in=(\d+) out=(\d+)", world.mark)
+    return int(found[1]), int(found[2])
+
+
+def test_the_log_has_the_bytes(world, login):
+    got = login.run("cat; echo err >&2; exit 3", input=b"x" * 1000)
+    assert (got.returncode, got.stdout, got.stderr) == (3, b"x" * 1000, b"err\n")
+    assert closed(world) == (1000, 1004)
+
+
+def test_large_both_ways(world, login):
+    data = os.urandom(1 << 20) * 48
+    got = login.run("cat", input=data, timeout=60)
+    assert hashlib.sha256(got.stdout).digest() == hashlib.sha256(data).digest()
+    assert closed(world) == (len(data), len(data))
+
+
+def test_slow_reader_and_bounded_memory(world, login):
+    proc = login.start("head -c 30000000 /dev/zero; exit 5")
+    time.sleep(1)                       # the reader's stall is what is tried
+    with open(f"/proc/{world.one_helper()}/status") as f:
+        resident = int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) << 10
+    assert resident < world.memory_bound()
+    assert len(proc.communicate(timeout=30)[0]) == 30000000
+    assert proc.returncode == 5
+
+
+def test_half_close(login):
+    assert login.run("sort", input=b"b\na\n").stdout == b"a\nb\n"
+
+
+def test_closed_stdout_is_epipe(login):
+    one = login.start("yes; echo ended >&2")
+    head = subprocess.run(["head", "-n", "1"], stdin=one.stdout, capture_output=True, timeout=20)
+    one.stdout.close()
+    assert head.stdout == b"y\n"
+    assert one.stderr.read().endswith(b"ended\n")
+    one.wait(10)
+
+
+def test_a_command_that_takes_no_input(login):
+    got = login.run("exec <&-; sleep 0.5; echo done", input=b"x" * 300000)
+    assert (got.returncode, got.stdout) == (0, b"done\n")
+
+
+def test_signals_are_exact(login):
+    assert login.run("kill -TERM $$").returncode == 255
+
+
+def test_end_of_output_before_the_end(login):
+    transport = login.transport()
+    channel = transport.open_session()
+    channel.settimeout(10)
+    channel.exec_command("echo up; exec >&- 2>&-; sleep 1; exit 6")
+    assert channel.makefile().read() == b"up\n"
+    assert not channel.exit_status_ready()
+    assert channel.recv_exit_status() == 6
+    transport.close()
+
+
+@pytest.mark.parametrize("command", ["trap '' HUP; echo up; sleep 1000",
+                                     "trap '' HUP PIPE; echo up; while :; do echo x; done"])
+def test_client_killed(world, login, command):
+    proc = login.start(command)
+    assert proc.stdout.readline() == b"up\n"
+    proc.kill()
+    proc.communicate()
+    wait_for(lambda: not world.containers() and not procs.berths(world.uids(), world.helper), 3,
+             "nothing left")

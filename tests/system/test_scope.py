@@ -1,0 +1,453 @@
+"""Scopes connection and user, and standby: containers that outlive a session."""
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import images, procs
+from harness.wait import became, wait_for
+
+pytestmark = pytest.mark.channels("direct", "attach")
+direct = pytest.mark.channels("direct")
+
+
+def configure(world, scope="user", **options):
+    world.conf.write(users={"bt-*": {"scope": scope, **options}})
+
+
+def begun(proc):
+    assert proc.stdout.readline() == b"up\n", proc.stderr.read()
+
+
+def hostname(login, **kw):
+    got = login.run("hostname", **kw)
+    assert (got.returncode, got.stderr) == (0, b""), got
+    return got.stdout.decode().strip()
+
+
+def gone(world, seconds):
+    def left():
+        return [r["Names"] for r in world.containers()] + world.berths() + world.left_files()
+    wait_for(lambda: not left(), seconds, lambda: f"nothing left; {left()}")
+
+
+def remove(world):
+    """What a lingering container leaves its keeper to do, now."""
+    for row in world.containers():
+        world.engine.remove(row["Id"])
+    gone(world, 5)
+
+
+def name_of(world):
+    return world.container()["Name"].lstrip("/")
+
+
+def first_process(world):
+    """The guest's pid, or by attach the keeper's."""
+    return world.container()["State"]["Pid"]
+
+
+def sleeps(login):
+    """Those of the sessions: by attach the container's first process is one too."""
+    found = re.findall(rb"sleep (\d+)", login.run("ps -o args").stdout)
+    return sorted(set(found) - {b"2147483647"})
+
+
+def stop(world):
+    world.engine.call("POST", f"/containers/{name_of(world)}/stop?t=5", ok=(204, 304))
+
+
+# --- scope user
+
+def test_one_container_for_all_of_a_users_sessions(world, login):
+    configure(world, linger="1s")
+    assert len({hostname(login) for _ in range(3)}) == 1
+    assert world.container()["Config"]["Labels"]["berth.scope"] == "user"
+    gone(world, 5)
+
+
+def test_users_are_apart(world, login):
+    configure(world, linger="1s")
+    proc = login.start("echo up; read x")
+    begun(proc)
+    assert hostname(world.login("bt-dash")) != world.container()["Config"]["Hostname"]
+    proc.communicate(b"x\n", timeout=10)
+    gone(world, 6)
+
+
+def test_files_and_background_jobs_stay_until_linger_ends(world, login):
+    configure(world, linger="1s")
+    assert login.run("echo mine >/tmp/f; setsid sleep 1000 >&- 2>&- <&- &").returncode == 0
+    got = login.run("cat /tmp/f; pidof sleep >/dev/null && echo runs")
+    assert got.stdout == b"mine\nruns\n", got
+    gone(world, 5)
+
+
+@pytest.mark.slow
+def test_racing_logins_make_one_container(world, login):
+    configure(world, linger="0")
+    for _ in range(5):
+        racing = [login.start("hostname; sleep 0.3") for _ in range(4)]
+        outs = [p.communicate(timeout=60) for p in racing]
+        assert [p.returncode for p in racing] == [0] * 4, outs
+        assert len({out for out, _ in outs}) == 1, outs
+    gone(world, 5)
+
+
+@pytest.mark.slow
+def test_a_login_in_the_moment_that_linger_ends(world, login):
+    configure(world, linger="1s")
+    for i in range(7):
+        hostname(login)
+        time.sleep(0.76 + 0.04 * i)     # the moment itself is what is tried
+    gone(world, 6)
+
+
+def test_hang_up_leaves_other_sessions_alone(world, login):
+    """SIGHUP, then SIGKILL after the grace by session id; who made himself a session stays."""
+    configure(world, linger="30s", hangup_grace="1s")
+    other = login.start("echo up; read x; echo $x")
+    begun(other)
+    proc = login.start("trap '' HUP; (sleep 1111; :) & setsid sleep 3333 >&- 2>&- <&- & "
+                       "echo up; sleep 2222; :")
+    begun(proc)
+    proc.kill()
+    proc.communicate()
+    wait_for(lambda: sleeps(login) == [b"3333"], 6,
+             lambda: f"only the daemon left: {sleeps(login)}")
+    assert other.communicate(b"fine\n", timeout=10)[0] == b"fine\n"
+    remove(world)
+
+
+def test_hang_up_lets_a_handler_work(world, login):
+    configure(world, linger="30s", hangup_grace="4s")
+    proc = login.start("trap 'sleep 1; echo bye >/tmp/bye; exit' HUP; echo up; exec 2>&-; "
+                       "while :; do sleep 0.1; done")
+    begun(proc)
+    proc.kill()
+    proc.communicate()
+    wait_for(lambda: login.run("cat /tmp/bye").stdout == b"bye\n", 5, "the handler's word")
+    remove(world)
+
+
+def test_helper_killed(world, login):
+    configure(world, linger="30s", hangup_grace="0")
+    proc = login.start("echo up; exec sleep 4444")
+    begun(proc)
+    os.kill(world.one_helper(), signal.SIGKILL)
+    assert proc.wait(5) != 0
+    proc.communicate()
+    wait_for(lambda: not sleeps(login), 5, "the command's end")
+    remove(world)
+
+
+@direct
+def test_joining_asks_no_engine_and_loads_no_libcurl(world, login):
+    configure(world, linger="30s")
+    hostname(login)
+    # A join finds its way by the record alone: another socket would not lead to an engine.
+    proc = login.start("echo up; read x")
+    begun(proc)
+    helpers = world.helpers()
+    assert len(helpers) == 1, helpers
+    with open(f"/proc/{helpers[0]}/maps") as f:
+        assert "libcurl" not in f.read()
+    assert procs.watchers({world.uid("bt-bash")}, world.helper) != [], "the creator's keeper"
+    proc.communicate(b"x\n", timeout=10)
+    world.conf.write(users={"bt-*": {"scope": "user", "linger": "30s"}},
+                     engine={"endpoint": "unix:///nonexistent/engine.sock"})
+    assert hostname(login) == world.container()["Config"]["Hostname"]
+    remove(world)
+
+
+@pytest.mark.parametrize("how", ["removed", "stopped", "killed"])
+def test_a_container_that_somebody_ended_is_made_again(world, login, how):
+    configure(world, linger="1s")
+    first = hostname(login)
+    if how == "removed":
+        world.engine.remove(name_of(world))
+    elif how == "stopped":
+        stop(world)
+    else:
+        os.kill(first_process(world), signal.SIGKILL)
+    assert hostname(login) != first
+    gone(world, 5)
+
+
+def test_guest_killed_under_a_session(world, login):
+    configure(world, linger="1s")
+    proc = login.start("echo up; sleep 1000")
+    begun(proc)
+    os.kill(first_process(world), signal.SIGKILL)
+    # By attach the engine's word: the end of the container was the command's.
+    assert proc.wait(5) == (254 if world.channel == "direct" else 137)
+    proc.communicate()
+    hostname(login)
+    gone(world, 5)
+
+
+def test_paused_is_thawed(world, login):
+    configure(world, linger="1s")
+    first = hostname(login)
+    world.engine.call("POST", f"/containers/{name_of(world)}/pause", ok=(204,))
+    # What was given up because the guest was silent isn't run afterwards.
+    assert login.run("echo once >>/tmp/n; cat /tmp/n; hostname").stdout.decode() == \
+        f"once\n{first}\n"
+    gone(world, 5)
+
+
+def test_another_policy_replaces_an_idle_container(world, login):
+    configure(world, linger="1s")
+    proc = login.start("echo up; read x; echo $x")
+    begun(proc)
+    first = hostname(login)
+    configure(world, linger="1s", pids="77")
+    assert hostname(login) == first, "in use: joined"
+    world.syslog.wait(r"joins container .* of an older policy", world.mark)
+    assert proc.communicate(b"fine\n", timeout=10)[0] == b"fine\n"
+    assert hostname(login) != first
+    assert world.container()["HostConfig"]["PidsLimit"] == 77
+    gone(world, 5)
+
+
+def test_replace_never(world, login):
+    configure(world, linger="1s", replace="never")
+    first = hostname(login)
+    configure(world, linger="1s", replace="never", pids="77")
+    assert hostname(login) == first
+    gone(world, 5)
+
+
+def test_a_foreign_container_of_that_name_is_refused(world, login):
+    configure(world, linger="0")
+    hostname(login)
+    gone(world, 5)
+    name = "berth-" + open("/etc/machine-id").read()[:8] + f"-{world.uid('bt-bash')}-user"
+    ident = world.engine.call("POST", f"/containers/create?name={name}",
+                              {"Image": images.BUSYBOX, "Cmd": ["true"]}, ok=(201,))["Id"]
+    try:
+        got = login.run("hostname")
+        assert got.returncode == 254 and b"berth didn't make" in got.stderr, got
+        assert became(lambda: not world.left_files(), 5)
+        assert world.engine.inspect(ident)["Id"] == ident, "it is still there"
+    finally:
+        world.engine.remove(ident)
+
+
+def kill_keeper(world):
+    wait_for(lambda: len(world.watchers()) == 1, 5, lambda: f"one keeper: {world.watchers()}")
+    os.kill(world.watchers()[0], signal.SIGKILL)
+
+
+@direct
+def test_keeper_killed(world, login):
+    """The next login finds the dead container, and has it kept again."""
+    configure(world, linger="1s")
+    first = hostname(login)
+    kill_keeper(world)
+    wait_for(lambda: world.containers()[0]["State"] == "exited", 5, "the guest's end")
+    assert hostname(login) != first
+    gone(world, 5)
+
+
+@pytest.mark.channels("attach")
+def test_keeper_killed_without_a_guest(world, login):
+    """The next login, even, is its container's keeper again."""
+    configure(world, linger="1s")
+    first = hostname(login)
+    kill_keeper(world)
+    assert hostname(login) == first
+    gone(world, 8)
+
+
+def test_helper_and_keeper_killed_while_it_is_made(world, login):
+    configure(world, linger="0")
+    for delay in (0, 50, 100, 150, 200):
+        proc = login.start("echo up; sleep 1000")
+        helper = world.one_helper()
+        time.sleep(delay / 1000)        # the moment itself is what is tried
+        for pid in world.watchers() + [helper]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        proc.communicate()
+    # Joined, perhaps, where nobody is left to keep it; the next one finds it dead.
+    hostname(login)
+    wait_for(lambda: not world.guests(), 15, "the guest's end")
+    hostname(login)
+    gone(world, 15)
+
+
+# --- on_idle = stop
+
+def test_stopped_and_started_again_with_its_files(world, login):
+    configure(world, linger="0", on_idle="stop")
+    assert login.run("echo mine >/tmp/f; hostname >/tmp/h").returncode == 0
+    wait_for(lambda: [r["State"] for r in world.containers()] == ["exited"], 5, "it stopped")
+    wait_for(lambda: not world.left_files() and not world.berths(), 5, "nothing else left")
+    assert login.run("cat /tmp/f").stdout == b"mine\n"
+    # Another policy doesn't cost a person's files ...
+    configure(world, linger="0", on_idle="stop", pids="77")
+    wait_for(lambda: [r["State"] for r in world.containers()] == ["exited"], 5, "it stopped")
+    assert login.run("cat /tmp/f").stdout == b"mine\n"
+    # ... unless that was said.
+    configure(world, linger="0", on_idle="stop", replace="idle", pids="77")
+    wait_for(lambda: [r["State"] for r in world.containers()] == ["exited"], 5, "it stopped")
+    assert login.run("cat /tmp/f").stdout == b""
+    wait_for(lambda: [r["State"] for r in world.containers()] == ["exited"], 5, "it stopped")
+    remove(world)
+
+
+# --- scope connection
+
+def test_sessions_of_a_connection_share_a_container(world, login):
+    configure(world, "connection")
+    transport = login.transport()
+
+    def run(command):
+        channel = transport.open_session()
+        channel.settimeout(20)
+        channel.exec_command(command)
+        return channel.makefile().read().decode()
+    name = run("echo mine >/tmp/f; hostname")
+    assert run("hostname; cat /tmp/f") == name + "mine\n"
+    assert hostname(login) != name.strip(), "another connection"
+    wait_for(lambda: len(world.containers()) == 1, 5, "its container gone")
+    transport.close()
+    gone(world, 5)
+
+
+def test_connections_keeper_killed(world, login):
+    """Its last session's end leaves the container to the next sweep."""
+    configure(world, "connection", on_idle="stop")      # which is for scope user alone
+    transport = login.transport()
+    channel = transport.open_session()
+    channel.exec_command("echo up")
+    assert channel.makefile().read() == b"up\n"
+    channel.close()
+    assert became(lambda: len(world.watchers()) == 1, 5)
+    os.kill(world.watchers()[0], signal.SIGKILL)
+    transport.close()
+    configure(world, "session")
+    login.run("sleep 1")
+    gone(world, 5)
+
+
+# --- standby
+
+def standing(world):
+    """Lock files of containers that wait for a login."""
+    folder = os.path.join(world.runtime, str(world.uid("bt-bash")))
+    found = []
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        if name.endswith(".lock"):
+            with open(os.path.join(folder, name), "rb") as f:
+                if f.read(1) == b"s":
+                    found.append(name)
+    return sorted(found)
+
+
+def stands(world, count):
+    wait_for(lambda: len(standing(world)) == count, 15,
+             lambda: f"{count} standing; {standing(world)}")
+    # The process that made them, and their watchers, are gone.
+    wait_for(lambda: not procs.berths(world.uids(), world.helper), 10, "nothing resident")
+
+
+@direct
+def test_standby(world, login):
+    configure(world, "session", standby="2", standby_time="1h")
+    hostname(login)
+    stands(world, 2)
+    waiting = {r["Id"][:12] for r in world.containers()}
+    taken = hostname(login)
+    assert taken in waiting
+    stands(world, 2)
+    assert taken not in {r["Id"][:12] for r in world.containers()}
+    # Never another's, and each session has its own.
+    assert hostname(world.login("bt-dash")) not in waiting
+    pair = [login.start("hostname") for _ in range(2)]
+    assert len({p.communicate(timeout=30)[0] for p in pair}) == 2
+    configure(world, "session")
+    hostname(login)
+    end_standby(world)
+
+
+def end_standby(world):
+    """As their time's end does: the guests go, a login sweeps."""
+    wait_for(lambda: not procs.berths(world.uids(), world.helper), 15, "nothing at work")
+    for row in world.containers():
+        world.engine.call("POST", f"/containers/{row['Id']}/kill?signal=KILL", ok=(204, 404, 409))
+    end = time.monotonic() + 20
+    while world.containers() and time.monotonic() < end:
+        for user in ("bt-bash", "bt-dash"):     # whose own end comes before its sweep's
+            hostname(world.login(user))
+    gone(world, 5)
+
+
+@direct
+def test_standby_of_another_policy_is_not_used(world, login):
+    configure(world, "session", standby="1")
+    hostname(login)
+    stands(world, 1)
+    old = {r["Id"][:12] for r in world.containers()}
+    configure(world, "session", standby="1", pids="77")
+    assert hostname(login) not in old
+    stands(world, 1)
+    assert hostname(login) not in old
+    stands(world, 1)
+    wait_for(lambda: not old & {r["Id"][:12] for r in world.containers()}, 5, "the old one gone")
+    configure(world, "session")
+    end_standby(world)
+
+
+@direct
+def test_standby_expires(world, login):
+    configure(world, "session", standby="1", standby_time="10s")
+    hostname(login)
+    stands(world, 1)
+    configure(world, "session")
+    wait_for(lambda: [r["State"] for r in world.containers()] == ["exited"], 20, "its time's end")
+    hostname(login)
+    gone(world, 5)
+
+
+@direct
+def test_killed_in_a_claimed_container(world, login):
+    configure(world, "session", standby="1")
+    hostname(login)
+    stands(world, 1)
+    configure(world, "session", standby="1", pids="77")     # no refill of this kind
+    configure(world, "session", standby="1")
+    proc = login.start("trap '' HUP; echo up; sleep 1000")
+    begun(proc)
+    os.kill(world.one_helper(), signal.SIGKILL)
+    proc.communicate()
+    wait_for(lambda: all(r["Names"][0].split("-")[-1] + ".lock" in standing(world)
+                         for r in world.containers()), 10, "only standby left")
+    configure(world, "session")
+    end_standby(world)
+
+
+# --- many
+
+@pytest.mark.slow
+def test_300_sessions_in_one_container(world, login, tmp_path):
+    configure(world, linger="0", pids="2000")
+    master = str(tmp_path / "master")
+    mux = ["-o", f"ControlPath={master}"]
+    keeper = login.start("echo up; read x", opts=mux + ["-o", "ControlMaster=yes"])
+    begun(keeper)
+    many = [login.start(f"echo up {i}; read x; exit {i % 200}", opts=mux) for i in range(180)]
+    for i, proc in enumerate(many):
+        assert proc.stdout.readline() == b"up %d\n" % i, proc.stderr.read()
+    assert len(world.containers()) == 1
+    for i, proc in enumerate(many):
+        proc.communicate(b"x\n", timeout=60)
+        assert proc.returncode == i % 200
+    keeper.communicate(b"x\n", timeout=20)
+    gone(world, 5)
