@@ -3,10 +3,13 @@ any other server comes by a --rival line."""
 import os
 from dataclasses import dataclass
 
-from place import IMAGE, USER
+from place import IMAGE, USER, wait_until
 
 BARE = "bare sshd"
-BERTH = "berth attach"
+ATTACH = "berth attach"
+FRESH = "berth direct"
+STANDBY = "berth standby"
+SHARED = "berth user"
 RUN = "docker run"
 EXEC = "docker exec"
 
@@ -20,6 +23,7 @@ class Competitor:
     user: str = USER
     local: bool = True      # its processes run on this machine, as USER
     contained: bool = True  # its commands run in a container
+    settle: object = None   # called after each of its logins, not counted
 
     def argv(self, *command, tty=False):
         return ["ssh", "-F", "none", "-i", self.key, "-p", str(self.port),
@@ -45,22 +49,48 @@ def bare(place):
     return Competitor(BARE, place.sshd("bare"), place.key, contained=False)
 
 
-def berth(place, prefix):
+STANDING = 2
+
+# name -> its user section in berth.conf
+BERTHS = {
+    ATTACH: 'channel = "attach"',
+    FRESH: 'channel = "direct"',
+    STANDBY: f'channel = "direct"  standby = {STANDING}',
+    SHARED: 'channel = "direct"  scope = "user"  linger = "forever"  pids = 4096',
+}
+
+
+def _refilled(run, uid):
+    """Standby is refilled after a login: the next competitor's turn waits for it."""
+    def waiting():
+        found = 0
+        for name in os.listdir(os.path.join(run, str(uid))):
+            if name.endswith(".lock"):
+                with open(os.path.join(run, str(uid), name), "rb") as f:
+                    found += f.read(1) == b"s"
+        return found
+    return lambda: wait_until(lambda: waiting() >= STANDING, 20, "standby containers")
+
+
+def berth(place, prefix, name):
     helper = os.path.join(prefix, "libexec/berth/berth-session")
     if not os.access(helper, os.F_OK):
         raise SystemExit(f"bench: no {helper}: set --prefix or BERTH_PREFIX to where berth"
-                         " is installed, or leave it out with --without 'berth attach'")
-    run = place.path("run")
+                         " is installed, or leave it out with --without")
+    short = name.split()[-1]
+    run = place.path("run." + short)
     os.mkdir(run)
     os.chmod(run, 0o1777)
-    conf = place.write("berth.conf", f"""
+    conf = place.write(f"berth.conf.{short}", f"""
 runtime_dir = "{run}"
 engine {{ endpoint = "unix://{place.engine.path}" }}
 defaults {{ image = "{IMAGE}"  pull = "never" }}
-user "{USER}" {{ }}
+user "{USER}" {{ {BERTHS[name]} }}
 """)
-    port = place.sshd("berth", [f"ForceCommand exec {helper} --config {conf}"])
-    return Competitor(BERTH, port, place.key)
+    port = place.sshd("berth-" + short, [f"ForceCommand exec {helper} --config {conf}",
+                                         "MaxSessions 2000"])
+    return Competitor(name, port, place.key,
+                      settle=_refilled(run, place.uid) if name == STANDBY else None)
 
 
 def docker_run(place):
@@ -88,7 +118,8 @@ def rival(line):
 
 def assemble(place, prefix, without=(), rivals=()):
     """The one to compare with comes first."""
-    makers = {BARE: bare, BERTH: lambda p: berth(p, prefix), RUN: docker_run, EXEC: docker_exec}
+    makers = {BARE: bare, **{n: lambda p, n=n: berth(p, prefix, n) for n in BERTHS},
+              RUN: docker_run, EXEC: docker_exec}
     for name in without:
         if name not in makers:
             raise SystemExit(f"bench: --without {name}: there are {', '.join(makers)}")

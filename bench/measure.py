@@ -70,8 +70,10 @@ def login(competitor):
         session.close_input()
         first = session.read_until(b".")
         end = session.end()
-        return {"first byte": first - session.began, "end": end - session.began,
-                "end after command": end - first}
+    if competitor.settle:
+        competitor.settle()
+    return {"first byte": first - session.began, "end": end - session.began,
+            "end after command": end - first}
 
 
 def download(competitor, size):
@@ -138,6 +140,78 @@ def typing(competitors, keys, drop):
     return {name: samples[name] for name in sessions}
 
 
+def _cpu(pid):
+    """Seconds that a process has used, its threads too."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0
+
+
+def effort(competitor, uid, size):
+    """CPU seconds for one download: of what runs as the user beside sshd, as a part
+    of sshd's own."""
+    before = _processes()
+    pieces = size // 65536
+    command = f"dd if=/dev/zero bs=65536 count={pieces} 2>/dev/null; echo done; exec cat"
+    with Session(competitor, command) as session:
+        session.read_until(b"done")
+        here = os.readlink("/proc/self/ns/pid")
+        own = sshd = 0
+        for pid, (name, owner, ns) in _processes().items():
+            if pid in before or ns != here or owner != uid:
+                continue
+            if name.startswith("sshd"):
+                sshd += _cpu(pid)
+            elif pid != session.process.pid:
+                own += _cpu(pid)
+        session.close_input()
+        session.end()
+    return {"CPU of sshd's": own / sshd if sshd else 0}
+
+
+def held(competitor, uid, count, folder):
+    """Bytes (PSS) for each of `count` sessions held at once on one connection, of all
+    that runs as the user on the host beside sshd."""
+    socket = os.path.join(folder, "held.socket")
+    base = competitor.argv()
+    at = base.index("-T")
+    mux = base[:at] + ["-S", socket]
+    master = subprocess.Popen(mux + ["-M", "-N"] + base[at:], stdin=subprocess.DEVNULL)
+    sessions = []
+    try:
+        end = time.monotonic() + 20
+        while not os.path.exists(socket):
+            if time.monotonic() > end:
+                raise Failed(f"{competitor.name}: no master connection")
+            time.sleep(0.05)
+        for _ in range(count):
+            sessions.append(subprocess.Popen(mux + base[at:] + ["echo up; exec cat"],
+                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        for session in sessions:
+            if session.stdout.readline() != b"up\n":
+                raise Failed(f"{competitor.name}: not all of {count} sessions came")
+        here = os.readlink("/proc/self/ns/pid")
+        own = [p for p, (name, owner, ns) in _processes().items()
+               if owner == uid and ns == here and name.startswith("berth")]
+        total = sum(map(_pss, own))
+        for session in sessions:
+            session.stdin.close()
+        for session in sessions:
+            if session.wait(60) != 0:
+                raise Failed(f"{competitor.name}: a held session ended with {session.returncode}")
+        return {f"PSS each of {count} held": total / count}
+    finally:
+        for session in sessions:
+            session.kill()
+            session.wait()
+            session.stdout.close()
+        master.terminate()
+        master.wait()
+
+
 def _processes():
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -195,10 +269,10 @@ def same_container(competitor, engine, label):
             raise Failed(f"{competitor.name}: no container with {label}")
         seen = engine.inspect(rows[0]["Id"])
     body = {**seen["Config"], "HostConfig": seen["HostConfig"], "Labels": {},
-            "Cmd": ["sleep", "60"]}
+            "Entrypoint": [], "Cmd": ["sleep", "60"]}
     mounts = body["HostConfig"].get("Mounts") or []
-    body["HostConfig"]["Mounts"] = [m for m in mounts if m.get("Type") != "bind" or
-                                    os.path.exists(m["Source"])]
+    # The session's own folder goes with it.
+    body["HostConfig"]["Mounts"] = [m for m in mounts if m["Target"] != "/.berth/run"]
     return body
 
 

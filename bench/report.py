@@ -1,13 +1,16 @@
 """From samples to a summary, from a summary to a table."""
-from competitors import BARE, BERTH, EXEC, RUN
+from competitors import ATTACH, BARE, EXEC, FRESH, RUN, SHARED, STANDBY
 
 RAW = "engine alone"
 MS, US, MBS, MB = (1e3, "ms"), (1e6, "us"), (1e-6, "MB/s"), (1e-6, "MB")
+KB, PERCENT = (1e-3, "kB"), (100, "%")
 # metric -> unit, percentile
 METRICS = {
     "first byte": (MS, 50), "first byte p95": (MS, 95), "end": (MS, 50), "end p95": (MS, 95),
     "end after command": (MS, 50), "download": (MBS, 50), "upload": (MBS, 50),
-    "key echo": (US, 50), "key echo p99": (US, 99), "PSS own": (MB, 50), "PSS shim": (MB, 50),
+    "key echo": (US, 50), "key echo p99": (US, 99), "CPU of sshd's": (PERCENT, 50),
+    "PSS own": (MB, 50), "PSS shim": (MB, 50), "PSS each of 300 held": (KB, 50),
+    "PSS each of 1000 held": (KB, 50),
 }
 
 
@@ -34,7 +37,7 @@ def summarize(samples):
 
 
 def targets(summary):
-    """What berth's attach channel has set itself: what, bound, seen, met."""
+    """What berth has set itself: what, bound, seen, met."""
     def get(metric, name):
         return summary.get(metric, {}).get(name)
 
@@ -45,18 +48,42 @@ def targets(summary):
                 "bound": None if bound is None else bound * factor,
                 "seen": None if seen is None else seen * factor}
 
+    def login(name, metric, what):
+        bare = get(metric, BARE)
+        return row(f"{what}: {metric}, bare sshd's times 1.03, or 7 ms more", MS,
+                   bare and max(1.03 * bare, bare + 0.007), get(metric, name))
+
     bare, raw = get("first byte", BARE), get("create and start", RAW)
-    down, up = get("download", EXEC), get("upload", EXEC)
+    made = bare + raw if bare and raw else None
+    down, up, keys = get("download", BARE), get("upload", BARE), get("key echo", BARE)
+    down_exec, up_exec = get("download", EXEC), get("upload", EXEC)
     return [
-        row("first byte: bare sshd + the engine's create and start + 20 ms", MS,
-            bare + raw + 0.020 if bare and raw else None, get("first byte", BERTH)),
-        row("end after the command's end", MS, 0.060, get("end after command", BERTH)),
-        row("download: 1.2 times docker exec's", MBS, down and 1.2 * down,
-            get("download", BERTH), less=False),
-        row("upload: 1.2 times docker exec's", MBS, up and 1.2 * up,
-            get("upload", BERTH), less=False),
-        row("key echo: docker run's", US, get("key echo", RUN), get("key echo", BERTH)),
-        row("memory (PSS) of a session's own processes", MB, 8e6, get("PSS own", BERTH)),
+        login(SHARED, "first byte", SHARED), login(SHARED, "end", SHARED),
+        login(STANDBY, "first byte", STANDBY), login(STANDBY, "end", STANDBY),
+        row(f"{FRESH}: first byte, bare sshd + the engine's create and start + 15 ms", MS,
+            made and made + 0.015, get("first byte", FRESH)),
+        row(f"{FRESH}: end after the command's end", MS, 0.020, get("end after command", FRESH)),
+        row(f"{FRESH}: download, 0.97 of bare sshd's", MBS, down and 0.97 * down,
+            get("download", FRESH), less=False),
+        row(f"{FRESH}: upload, 0.97 of bare sshd's", MBS, up and 0.97 * up,
+            get("upload", FRESH), less=False),
+        row(f"{FRESH}: key echo, 1.25 of bare sshd's", US, keys and 1.25 * keys,
+            get("key echo", FRESH)),
+        row(f"{FRESH}: CPU of sshd's", PERCENT, 0.01, get("CPU of sshd's", FRESH)),
+        row(f"{SHARED}: memory (PSS) of each of 300", KB, 150e3,
+            get("PSS each of 300 held", SHARED)),
+        row(f"{ATTACH}: first byte, bare sshd + the engine's create and start + 20 ms", MS,
+            made and made + 0.020, get("first byte", ATTACH)),
+        row(f"{ATTACH}: end after the command's end", MS, 0.060,
+            get("end after command", ATTACH)),
+        row(f"{ATTACH}: download, 1.2 times docker exec's", MBS, down_exec and 1.2 * down_exec,
+            get("download", ATTACH), less=False),
+        row(f"{ATTACH}: upload, 1.2 times docker exec's", MBS, up_exec and 1.2 * up_exec,
+            get("upload", ATTACH), less=False),
+        row(f"{ATTACH}: key echo, docker run's", US, get("key echo", RUN),
+            get("key echo", ATTACH)),
+        row(f"{ATTACH}: memory (PSS) of a session's own processes", MB, 8e6,
+            get("PSS own", ATTACH)),
     ]
 
 
@@ -97,7 +124,7 @@ def table(result):
     raw = summary.get("create and start", {}).get(RAW)
     if raw:
         out += ["", f"The engine's own create and start for {result['raw body']}: {raw * 1e3:.0f} ms."]
-    rows = [["target for " + BERTH, "bound", "seen", ""]]
+    rows = [["target", "bound", "seen", ""]]
     for t in result["targets"]:
         bound = "-" if t["bound"] is None else f"at {t['at']} {_number(t['bound'])} {t['unit']}"
         seen = "-" if t["seen"] is None else f"{_number(t['seen'])} {t['unit']}"
