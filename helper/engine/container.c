@@ -169,6 +169,7 @@ int container_ask(struct engine *engine, const char *name, struct container_stat
     state->running = json_object_get_boolean(reply_member(now, "Running", json_type_boolean));
     state->paused = json_object_get_boolean(reply_member(now, "Paused", json_type_boolean));
     state->pid = container_inspect_pid(c, state->id);
+    image_read_id(reply, "Image", state->image);
     read_labels(reply, label, data);
     json_object_put(reply);
     return 0;

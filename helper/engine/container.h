@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "engine/hijack.h"
+#include "engine/image.h"
 
 #include <json-c/json_types.h>
 #include <sys/types.h>
@@ -42,7 +43,8 @@ pid_t container_inspect_pid(const struct http_call *inspect, char id[CONTAINER_I
 /* What a container is, and in which state. */
 struct container_state {
     char id[CONTAINER_ID_SIZE];
-    pid_t pid; /* 0 where it doesn't run */
+    char image[IMAGE_ID_SIZE]; /* what it was made of; "" unknown */
+    pid_t pid;                 /* 0 where it doesn't run */
     bool running, paused;
 };
 /* Asks, and hands each label of the container to `label`. ERROR_NOT_FOUND: there

@@ -3,6 +3,7 @@
 #include "engine/image.h"
 
 #include "base/text.h"
+#include "engine/reply.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -28,6 +29,38 @@ struct pull {
     void *data;
     char *failure; /* what the engine or the reader said; NULL: nothing yet */
 };
+
+void image_read_id(struct json_object *reply, const char *key, char id[IMAGE_ID_SIZE])
+{
+    static const char scheme[] = "sha256:";
+    const char *text = json_object_get_string(reply_member(reply, key, json_type_string));
+    size_t skip = sizeof scheme - 1;
+
+    id[0] = '\0';
+    if (text && strncmp(text, scheme, skip) == 0 &&
+        strspn(text + skip, "0123456789abcdef") == IMAGE_ID_SIZE - 1 &&
+        text[skip + IMAGE_ID_SIZE - 1] == '\0')
+        memcpy(id, text + skip, IMAGE_ID_SIZE);
+}
+
+int image_ask(struct engine *engine, const char *image, char id[IMAGE_ID_SIZE], struct error **err)
+{
+    cleanup_text struct text path = {0};
+
+    text_puts(&path, "/images/");
+    text_add_percent(&path, image, strlen(image));
+    text_puts(&path, "/json");
+    if (path.failed)
+        return error_set(err, ENOMEM, "image %s", image);
+    cleanup_call struct http_call *call =
+        engine_start(engine, "GET", path.data, NULL, ENGINE_CONTROL_MS, err);
+    if (!call || http_finish(engine_http(engine), call, err) < 0)
+        return -1;
+    struct json_object *reply = reply_object(call);
+    image_read_id(reply, "Id", id);
+    json_object_put(reply);
+    return id[0] ? 0 : error_set(err, 0, "engine: image %s: the answer has no Id", image);
+}
 
 static const char *member_string(struct json_object *o, const char *key)
 {

@@ -9,6 +9,7 @@
 #include "session/launch.h"
 #include "session/shared.h"
 #include "session/standby.h"
+#include "session/upkeep.h"
 
 #include <json-c/json.h>
 
@@ -25,18 +26,18 @@ static int start_fresh(struct session *s, struct direct *direct, const struct te
                        struct error **err)
 {
     static const struct message_listen terms = {.linger = FIRST_SESSION_S, .once = true};
-    struct created created = {0};
+    struct record made = {0};
     char policy[SPEC_HASH_SIZE];
 
     if (session_guard(s, err) < 0)
         return -1;
     cleanup_fd int folder = lease_make_folder(&s->lease, err);
     struct json_object *body = folder >= 0 ? creation_body(s, policy, err) : NULL;
-    int rc = body ? creation_run(s, body, folder, &terms, &created, err) : -1;
+    int rc = body ? creation_run(s, body, folder, &terms, &made, err) : -1;
     json_object_put(body);
     if (rc < 0)
         return -1;
-    return direct_start(direct, folder, created.pid, payload, GUEST_ANSWER_MS, &s->client, err);
+    return direct_start(direct, folder, made.pid, payload, GUEST_ANSWER_MS, &s->client, err);
 }
 
 /* A shared container's session (shared.h). */
@@ -58,14 +59,14 @@ static struct message_listen terms_of(const struct policy *p)
     return terms;
 }
 
-static int make_shared(void *data, struct json_object *body, struct created *created,
+static int make_shared(void *data, struct json_object *body, struct record *made,
                        struct error **err)
 {
     struct session *s = ((struct joining *)data)->session;
     const struct message_listen terms = terms_of(s->policy);
     cleanup_fd int folder = lease_make_folder(&s->lease, err);
 
-    return folder < 0 ? -1 : creation_run(s, body, folder, &terms, created, err);
+    return folder < 0 ? -1 : creation_run(s, body, folder, &terms, made, err);
 }
 
 /* A guest that doesn't answer is paused, or is no guest any more. */
@@ -126,6 +127,8 @@ int by_direct(struct session *s, struct error **err)
         session_begun(s);
         if (s->policy->scope == SCOPE_SESSION && s->policy->standby > 0)
             standby_refill(s);
+        if (s->policy->scope != SCOPE_SESSION)
+            upkeep_run(s);
         if (direct_run(&direct, &s->client, &s->result, err) < 0)
             rc = error_wrap(err, "session lost");
     }

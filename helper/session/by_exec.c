@@ -8,6 +8,7 @@
 #include "session/creation.h"
 #include "session/environment.h"
 #include "session/shared.h"
+#include "session/upkeep.h"
 
 #include <string.h>
 
@@ -33,12 +34,12 @@ static struct engine *reach(struct joining *j, struct error **err)
     return j->engine;
 }
 
-static int make(void *data, struct json_object *body, struct created *created, struct error **err)
+static int make(void *data, struct json_object *body, struct record *made, struct error **err)
 {
     struct joining *j = data;
 
     j->made = true;
-    return reach(j, err) ? creation_make(j->session, j->engine, body, created, err) : -1;
+    return reach(j, err) ? creation_make(j->session, j->engine, body, made, err) : -1;
 }
 
 /* The watcher first: it shares the lock that we hold now. */
@@ -124,6 +125,7 @@ static int run(struct joining *j, struct error **err)
         return -1;
     session_begun(s);
     note_use(s);
+    upkeep_run(s);
     if (relay_run(&s->client, j->attach, &s->result, err) < 0)
         return error_wrap(err, "session lost");
     if (s->result.end == RELAY_EXIT)

@@ -12,6 +12,7 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct json_object *creation_body(const struct session *s, char policy[SPEC_HASH_SIZE],
                                   struct error **err)
@@ -70,6 +71,15 @@ struct earlier {
     bool running;
 };
 
+/* Not where the image is gone: what was made of it is all there is of it. */
+static bool image_is_other(struct engine *engine, const char *name, const char *id)
+{
+    char now[IMAGE_ID_SIZE];
+    cleanup_error struct error *err = NULL;
+
+    return image_ask(engine, name, now, &err) == 0 && strcmp(now, id) != 0;
+}
+
 /* One of an earlier life, or somebody else's. */
 static int take_over(const struct session *s, struct engine *engine, struct json_object *body,
                      struct earlier *earlier, struct error **err)
@@ -87,9 +97,10 @@ static int take_over(const struct session *s, struct engine *engine, struct json
                          "the administrator must rename or remove it",
                          s->container);
     earlier->running = owned.state.running;
-    earlier->exists =
-        p->on_idle == ON_IDLE_STOP && p->scope == SCOPE_USER && owned.keep &&
-        (strcmp(owned.policy, policy_of(body)) == 0 || p->replace != REPLACE_IDLE);
+    earlier->exists = p->on_idle == ON_IDLE_STOP && p->scope == SCOPE_USER && owned.keep &&
+                      (p->replace != REPLACE_IDLE ||
+                       (strcmp(owned.policy, policy_of(body)) == 0 &&
+                        !image_is_other(engine, p->image, owned.state.image)));
     return earlier->exists ? 0 : container_delete(engine, owned.state.id, &found, err);
 }
 
@@ -121,7 +132,7 @@ static int make(struct session *s, struct engine *engine, struct json_object *bo
 }
 
 int creation_make(struct session *s, struct engine *engine, struct json_object *body,
-                  struct created *created, struct error **err)
+                  struct record *made, struct error **err)
 {
     struct container_state state;
 
@@ -135,8 +146,12 @@ int creation_make(struct session *s, struct engine *engine, struct json_object *
                          "cannot start a container: its first process ended at once: scope = %s "
                          "needs a sleep(1) in the image on the attach channel",
                          s->policy->scope == SCOPE_USER ? "user" : "connection");
-    created->pid = state.pid;
-    memcpy(created->id, state.id, sizeof created->id);
+    made->checked = time(NULL);
+    made->pid = state.pid;
+    memcpy(made->id, state.id, sizeof made->id);
+    memcpy(made->image, state.image, sizeof made->image);
+    snprintf(made->image_name, sizeof made->image_name, "%s", s->policy->image);
+    snprintf(made->policy, sizeof made->policy, "%s", policy_of(body));
     return 0;
 }
 
@@ -155,15 +170,15 @@ static int create(void *data, void *reply, struct error **err)
 }
 
 int creation_run(struct session *s, struct json_object *body, int folder,
-                 const struct message_listen *terms, struct created *created, struct error **err)
+                 const struct message_listen *terms, struct record *made, struct error **err)
 {
     struct creation c = {.session = s, .body = body};
     struct door door;
 
     int rc = door_open(&door, folder, err);
     if (rc == 0)
-        rc = errand_run(&s->client, create, &c, created, sizeof *created, err);
-    if (rc == 0 && door_welcome(&door, created->pid, terms, &s->client, err) < 0)
+        rc = errand_run(&s->client, create, &c, made, sizeof *made, err);
+    if (rc == 0 && door_welcome(&door, made->pid, terms, &s->client, err) < 0)
         rc = error_wrap(err, "container %s", s->container);
     door_close(&door);
     return rc;

@@ -3,15 +3,10 @@
 #ifndef BERTH_SESSION_CREATION_H
 #define BERTH_SESSION_CREATION_H
 
-#include "engine/container.h"
 #include "protocol/message.h"
+#include "session/record.h"
 #include "session/session.h"
 #include "session/spec.h"
-
-struct created {
-    pid_t pid;                  /* of its first process */
-    char id[CONTAINER_ID_SIZE]; /* the container's */
-};
 
 /* The create body of the session's container, whose first process is the guest, or
  * by attach a mere keeper; and the hash by which one is known that was made by the
@@ -22,14 +17,15 @@ struct json_object *creation_body(const struct session *s, char policy[SPEC_HASH
 /* The session's engine, which has been asked who it is. */
 struct engine *creation_reach(const struct session *s, struct error **err);
 
-/* Creates and starts container s->container from `body`. One of that name that is
- * there already, of the same user and key, is ended and replaced, or with
- * on_idle = stop started again. */
+/* Creates and starts container s->container from `body`, and says in `made` what it
+ * is: how long it stays is the caller's. One of that name that is there already, of
+ * the same user and key, is ended and replaced, or with on_idle = stop started
+ * again. */
 int creation_make(struct session *s, struct engine *engine, struct json_object *body,
-                  struct created *created, struct error **err);
+                  struct record *made, struct error **err);
 /* The same in a process of its own, and has its guest listen in `folder`. */
 int creation_run(struct session *s, struct json_object *body, int folder,
-                 const struct message_listen *terms, struct created *created, struct error **err);
+                 const struct message_listen *terms, struct record *made, struct error **err);
 
 /* Has the engine thaw it, where somebody paused it. */
 int creation_thaw(struct session *s, struct error **err);

@@ -11,9 +11,13 @@
 #include <unistd.h>
 
 /* Behind the state's byte (lease_note). */
-enum { RECORD_AT = 1, RECORD_MAX = 256 };
+enum { RECORD_AT = 1, RECORD_MAX = 1024 };
 
-static const char form[] = " pid=%d id=%64[0-9a-f] policy=%16[0-9a-f] keep=%d linger=%lld\n";
+/* What changes stands first, and is as long as ever. */
+static const char head_form[] = " policy=%16s checked=%010lld";
+static const char tail_form[] = " pid=%d keep=%d linger=%lld id=%s image=%s name=%s\n";
+static const char read_form[] = " policy=%16[0-9a-f] checked=%lld pid=%d keep=%d linger=%lld "
+                                "id=%64[0-9a-f] image=%64[-0-9a-f] name=%512s";
 
 bool record_read(struct record *record, int lock)
 {
@@ -27,7 +31,9 @@ bool record_read(struct record *record, int lock)
     text[n] = '\0';
     /* The newline is there: it was written whole. */
     if (!memchr(text, '\n', (size_t)n) ||
-        sscanf(text, form, &pid, record->id, record->policy, &keep, &record->linger) != 5 || pid <= 1)
+        sscanf(text, read_form, record->policy, &record->checked, &pid, &keep, &record->linger,
+               record->id, record->image, record->image_name) != 8 ||
+        pid <= 1)
         return false;
     record->pid = (pid_t)pid;
     record->keep = keep != 0;
@@ -37,13 +43,23 @@ bool record_read(struct record *record, int lock)
 int record_write(const struct record *record, int lock, struct error **err)
 {
     char text[RECORD_MAX];
-    int len = snprintf(text, sizeof text, " pid=%d id=%s policy=%s keep=%d linger=%lld\n",
-                       (int)record->pid, record->id, record->policy, record->keep,
-                       record->linger);
+    int len = snprintf(text, sizeof text, head_form, record->policy, record->checked);
 
+    len += snprintf(text + len, sizeof text - (size_t)len, tail_form, (int)record->pid,
+                    record->keep, record->linger, record->id,
+                    record->image[0] ? record->image : "-", record->image_name);
     if (ftruncate(lock, RECORD_AT) < 0 || pwrite(lock, text, (size_t)len, RECORD_AT) != len)
         return error_set(err, errno, "cannot write down what container was made");
     return 0;
+}
+
+void record_update(const struct record *record, int lock)
+{
+    char text[RECORD_MAX];
+    int len = snprintf(text, sizeof text, head_form, record->policy, record->checked);
+
+    /* What can't be noted is asked again. */
+    (void)!pwrite(lock, text, (size_t)len, RECORD_AT);
 }
 
 void record_clear(int lock)

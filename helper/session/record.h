@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine/container.h"
+#include "engine/image.h"
 #include "session/lease.h"
 
 #include <stdbool.h>
@@ -12,20 +13,30 @@
 
 enum { RECORD_POLICY_SIZE = 17 };
 
+enum { RECORD_IMAGE_SIZE = 513 };
+
 struct record {
-    pid_t pid;                       /* of the guest, as this machine counts */
-    char id[CONTAINER_ID_SIZE];      /* the container's */
-    char policy[RECORD_POLICY_SIZE]; /* spec_hash() of what it was made by */
+    /* spec_hash() of what it was made by; RECORD_OUTDATED where its image's name
+     * stands for another image by now. */
+    char policy[RECORD_POLICY_SIZE];
+    long long checked;                   /* when that was last asked, s since the epoch */
+    pid_t pid;                           /* of the guest, as this machine counts */
+    char id[CONTAINER_ID_SIZE];          /* the container's */
+    char image[IMAGE_ID_SIZE];           /* "" unknown */
+    char image_name[RECORD_IMAGE_SIZE];  /* as berth.conf had it, no blanks */
     bool keep;                       /* on_idle = stop: no sweep removes it */
     /* s for which it may stay unused, LINGER_GUEST where its guest sees to that, -1:
      * forever. The file's time is its last use's. */
     long long linger;
 };
 enum { LINGER_GUEST = -2 };
+#define RECORD_OUTDATED "0000000000000000"
 
 /* False where there is none: nothing was created, or its creator died over it. */
 bool record_read(struct record *record, int lock);
 int record_write(const struct record *record, int lock, struct error **err);
+/* Writes its `policy` and `checked` anew, where it stands already. */
+void record_update(const struct record *record, int lock);
 /* What stood there is no more. */
 void record_clear(int lock);
 /* Whether it lives by its own time, where no guest sees to that. */

@@ -58,17 +58,15 @@ static int make(struct joining *j, struct error **err)
 {
     struct session *s = j->session;
     const struct watcher_task task = shared_watch(s);
-    struct created created = {0};
-    struct record record = {.keep = task.stop, .linger = task.linger};
+    struct record record = {0};
 
     if (watch(j, err) < 0)
         return -1;
     record_clear(s->lease.lock);
-    if (j->way->make(j->way->data, j->body, &created, err) < 0)
+    if (j->way->make(j->way->data, j->body, &record, err) < 0)
         return -1;
-    record.pid = created.pid;
-    memcpy(record.id, created.id, sizeof record.id);
-    memcpy(record.policy, j->policy, sizeof record.policy);
+    record.keep = task.stop;
+    record.linger = task.linger;
     if (record_write(&record, s->lease.lock, err) < 0)
         return -1;
     watcher_tell(&s->watcher, WATCHER_KEPT);
@@ -118,11 +116,11 @@ static int look(struct joining *j, struct error **err)
         return make(j, err) < 0 ? -1 : look(j, err);
     if (got > 0 || !there)
         return 0;
-    /* Another policy made it, and somebody is in it. */
+    /* Another policy or image made it, and somebody is in it. */
     got = lease_try(lease, false, err);
     if (got <= 0)
         return got;
-    syslog(LOG_NOTICE, "session=%s joins container %s of an older policy: it is in use",
+    syslog(LOG_NOTICE, "session=%s joins container %s of an older policy or image: it is in use",
            j->session->request.session, j->session->container);
     return join(j, &record, err);
 }

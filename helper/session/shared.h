@@ -19,7 +19,7 @@ enum shared_join {
 /* How a channel does it. */
 struct shared_way {
     /* Creates and starts the container, whose lock is held alone. */
-    int (*make)(void *data, struct json_object *body, struct created *created, struct error **err);
+    int (*make)(void *data, struct json_object *body, struct record *made, struct error **err);
     /* Starts the session in the container that is there. An error is set for
      * SHARED_FAILED alone. */
     enum shared_join (*join)(void *data, const struct record *record, struct error **err);

@@ -116,19 +116,18 @@ static void warm_up(struct session *s, int folder, pid_t pid)
 static int make_one(struct session *s, struct error **err)
 {
     struct message_listen terms = {.linger = (uint32_t)s->policy->standby_time, .once = true};
-    struct created created = {0};
-    struct record record = {0};
+    struct record made = {0};
+    char policy[SPEC_HASH_SIZE];
     cleanup_fd int folder = lease_make_folder(&s->lease, err);
-    struct json_object *body = folder >= 0 ? creation_body(s, record.policy, err) : NULL;
+    struct json_object *body = folder >= 0 ? creation_body(s, policy, err) : NULL;
 
-    int rc = body ? creation_run(s, body, folder, &terms, &created, err) : -1;
+    int rc = body ? creation_run(s, body, folder, &terms, &made, err) : -1;
     json_object_put(body);
     if (rc < 0)
         return -1;
-    warm_up(s, folder, created.pid);
-    record.pid = created.pid;
-    memcpy(record.id, created.id, sizeof record.id);
-    if (record_write(&record, s->lease.lock, err) < 0)
+    made.linger = LINGER_GUEST;
+    warm_up(s, folder, made.pid);
+    if (record_write(&made, s->lease.lock, err) < 0)
         return -1;
     lease_note(&s->lease, WATCHER_STANDBY);
     return 0;

@@ -6,9 +6,17 @@
 #include "session/record.h"
 #include "session/watcher.h"
 
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
 enum {
     /* s; after it a create that was given up won't come any more. */
     LATE_CREATE_AGE = 3600,
+    /* s between two questions after a container's image. */
+    CHECK_EVERY = 60,
 };
 
 /* *found: it was there, and removed unless this fails. One of that name that
@@ -44,21 +52,64 @@ static void tell(const struct sweep *s, const struct owner *owner, const struct 
         s->tell(s->data, owner, err);
 }
 
-/* Whether it lives though nobody uses it now: it lingers or stands by, or is to
- * be started again. A session that was in standby once has its record still. */
-static bool entitled(const struct lease *stale, char state)
+bool sweep_is_due(const struct record *record)
+{
+    long long age = time(NULL) - record->checked;
+
+    return age < 0 || age > CHECK_EVERY;
+}
+
+/* An image that is gone outdates nothing: there is no other to take its place. */
+static void ask_image(struct sweep *s, struct record *record)
+{
+    char now[IMAGE_ID_SIZE];
+    cleanup_error struct error *err = NULL;
+
+    record->checked = time(NULL);
+    if (record->image[0] == '-' || strcmp(record->policy, RECORD_OUTDATED) == 0)
+        return;
+    if (reach(s, &err) == 0 &&
+        image_ask(s->engine, record->image_name, now, &err) == 0 && strcmp(now, record->image) != 0)
+        snprintf(record->policy, sizeof record->policy, RECORD_OUTDATED);
+}
+
+/* With the lock let go meanwhile: a login must not wait for the engine. */
+static void check_image(struct sweep *s, struct record *record, int lock)
+{
+    struct record now;
+    struct stat st;
+
+    flock(lock, LOCK_UN);
+    ask_image(s, record);
+    /* The same container's still; and we may be root, the file anybody's. */
+    if (flock(lock, LOCK_SH | LOCK_NB) == 0 && record_read(&now, lock) &&
+        strcmp(now.id, record->id) == 0 && fstat(lock, &st) == 0 && st.st_uid == s->uid)
+        record_update(record, lock);
+}
+
+void sweep_image(struct sweep *s, struct lease *lease)
 {
     struct record record;
+    cleanup_error struct error *err = NULL;
 
+    if (lease_try(lease, false, &err) > 0 && record_read(&record, lease->lock))
+        check_image(s, &record, lease->lock);
+    lease_unlock(lease);
+}
+
+/* Whether it lives though nobody uses it now: it lingers or stands by, or is to
+ * be started again. A session that was in standby once has its record still. */
+static bool entitled(const struct lease *stale, char state, struct record *record)
+{
     /* A connection's keeper holds the lock as long as there is the connection. */
     if (lease_is_connections(stale->session) ||
         (!lease_is_shared(stale->session) && state != WATCHER_STANDBY))
         return false;
-    if (!record_read(&record, stale->lock))
+    if (!record_read(record, stale->lock))
         return false;
-    if (record.keep)
+    if (record->keep)
         return true;
-    return record.linger == LINGER_GUEST ? record_lives(&record) : record_lingers(&record, stale);
+    return record->linger == LINGER_GUEST ? record_lives(record) : record_lingers(record, stale);
 }
 
 static bool sweep_one(void *data, const struct lease *stale)
@@ -67,11 +118,15 @@ static bool sweep_one(void *data, const struct lease *stale)
     const struct owner owner = {s->machine, s->uid, stale->session};
     cleanup_error struct error *err = NULL;
     bool found = false;
+    struct record record;
     long long age;
     char state = lease_noted(stale, &age);
 
-    if (entitled(stale, state))
+    if (entitled(stale, state, &record)) {
+        if (!s->look && sweep_is_due(&record))
+            check_image(s, &record, stale->lock);
         return !s->go_on || s->go_on(s->data);
+    }
     if (reach(s, &err) < 0) {
         tell(s, &owner, err);
         return false;

@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "session/lease.h"
 #include "session/owner.h"
+#include "session/record.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -29,5 +30,11 @@ struct sweep {
  * session. One try each: there is always a next sweep. One that the engine
  * refuses to remove doesn't keep the others; an engine that is away does. */
 void sweep_run(struct sweep *sweep, const struct lease *lease);
+
+/* Who joins a container doesn't ask whether its image's name stands for another
+ * image by now; a sweep does, once a minute at most, and notes it (record.h). */
+bool sweep_is_due(const struct record *record);
+/* Does it for the lease's own container, which may be in use. */
+void sweep_image(struct sweep *sweep, struct lease *lease);
 
 #endif

@@ -110,8 +110,11 @@ static void test_direct(void **state)
 {
     struct policy p = plain_policy();
     struct request r = plain_request("true");
-    struct spec_context context = {
-        .machine = "3d1219c7", .local = true, .folder = "/run/berth/2001/user", .key = "user"};
+    struct spec_context context = {.process = SPEC_GUEST,
+                                   .machine = "3d1219c7",
+                                   .local = true,
+                                   .folder = "/run/berth/2001/user",
+                                   .key = "user"};
     char hash[SPEC_HASH_SIZE], other[SPEC_HASH_SIZE];
 
     (void)state;
