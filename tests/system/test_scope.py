@@ -221,6 +221,81 @@ def test_replace_never(world, login):
     gone(world, 5)
 
 
+CHANGING = "berth-test/changing"
+
+
+@pytest.fixture
+def changing(world):
+    """Has the image's name stand for another image, or for none."""
+    def become(image):
+        repo, _, _ = CHANGING.partition(":")
+        if image:
+            world.engine.call("POST", f"/images/{image}/tag?repo={repo}", ok=(201,))
+        else:
+            world.engine.call("DELETE", f"/images/{CHANGING}", ok=(200, 404))
+    become(images.BUSYBOX)
+    yield become
+    become(None)
+
+
+def a_minute_later(world):
+    """The last question after the image was then."""
+    folder = os.path.join(world.runtime, str(world.uid("bt-bash")))
+    for name in os.listdir(folder):
+        if name.endswith(".lock"):
+            with open(os.path.join(folder, name), "r+b") as f:
+                found = re.search(rb" checked=(\d{10}) ", f.read())
+                f.seek(found.start(1))
+                f.write(b"%010d" % (int(found[1]) - 100))
+
+
+def outdated(world):
+    path = os.path.join(world.runtime, str(world.uid("bt-bash")), "user.lock")
+    with open(path, "rb") as f:
+        return b" policy=0000000000000000 " in f.read()
+
+
+def test_another_image_replaces_an_idle_container(world, login, changing):
+    world.conf.write(image=CHANGING, users={"bt-*": {"scope": "user", "linger": "30s"}})
+    first = hostname(login)
+    changing(images.VOLUME)
+    assert hostname(login) == first, "nobody has asked"
+    a_minute_later(world)
+    proc = login.start("echo up; read x; echo $x")      # its own joining is what asks
+    begun(proc)
+    wait_for(lambda: outdated(world), 5, "seen")
+    assert hostname(login) == first, "in use: joined"
+    world.syslog.wait(r"joins container .* of an older policy or image", world.mark)
+    assert proc.communicate(b"fine\n", timeout=10)[0] == b"fine\n"
+    second = hostname(login)
+    assert second != first
+    # None of that name is no other one.
+    a_minute_later(world)
+    changing(None)
+    assert [hostname(login), hostname(login)] == [second] * 2
+    remove(world)
+
+
+def test_another_image_keeps_a_persons_files(world, login, changing):
+    def write(**options):
+        world.conf.write(image=CHANGING, users={"bt-*": {"scope": "user", "linger": "0",
+                                                         "on_idle": "stop", **options}})
+
+    def stopped():
+        wait_for(lambda: [r["State"] for r in world.containers()] == ["exited"], 5, "it stopped")
+        wait_for(lambda: not world.left_files() and not world.berths(), 5, "nothing else left")
+    write()
+    assert login.run("echo mine >/tmp/f").returncode == 0
+    stopped()
+    changing(images.VOLUME)
+    assert login.run("cat /tmp/f").stdout == b"mine\n"
+    stopped()
+    write(replace="idle")
+    assert login.run("cat /tmp/f").stdout == b""
+    stopped()
+    remove(world)
+
+
 def test_a_foreign_container_of_that_name_is_refused(world, login):
     configure(world, linger="0")
     hostname(login)
@@ -402,6 +477,28 @@ def test_standby_of_another_policy_is_not_used(world, login):
     stands(world, 1)
     wait_for(lambda: not old & {r["Id"][:12] for r in world.containers()}, 5, "the old one gone")
     configure(world, "session")
+    end_standby(world)
+
+
+@direct
+def test_standby_of_another_image_is_not_used(world, login, changing):
+    def write(standby):
+        world.conf.write(image=CHANGING, users={"bt-*": {"standby": standby}})
+    write("1")
+    hostname(login)
+    stands(world, 1)
+    changing(images.VOLUME)
+    a_minute_later(world)
+    old = {r["Id"][:12] for r in world.containers()}
+    write("0")
+    hostname(login)     # sweeps
+    write("1")
+    assert hostname(login) not in old
+    stands(world, 1)
+    assert hostname(login) not in old
+    stands(world, 1)
+    wait_for(lambda: not old & {r["Id"][:12] for r in world.containers()}, 5, "the old one gone")
+    write("0")
     end_standby(world)
 
 
