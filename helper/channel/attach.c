@@ -227,8 +227,8 @@ bool attach_resize(struct attach *attach, const struct winsize *size)
         attach->control = exec_resize(attach->engine, attach->exec, size->ws_row, size->ws_col,
                                       &lost);
     else
-        attach->control = container_resize(attach->engine, attach->name, size->ws_row,
-                                           size->ws_col, &lost);
+        attach->control = container_resize(attach->engine, attach->name, size->ws_row, size->ws_col,
+                                           &lost);
     error_clear(&lost);
     return true;
 }

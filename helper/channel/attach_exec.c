@@ -86,11 +86,8 @@ int attach_exec(struct attach *attach, struct engine *engine, const char *name,
     struct exec_command started = *command;
     struct error *lost = NULL;
 
-    *attach = (struct attach){.engine = engine,
-                              .name = name,
-                              .tty = command->tty,
-                              .local = local,
-                              .init = -1};
+    *attach = (struct attach){
+        .engine = engine, .name = name, .tty = command->tty, .local = local, .init = -1};
     if (exec_script_start(&argv, command->argv) < 0)
         return error_set(err, ENOMEM, "command");
     started.argv = &argv;
@@ -112,8 +109,8 @@ static int set_window(struct attach *attach, const struct client *client, struct
 
     if (!client_window(client, &size))
         return 0;
-    cleanup_call struct http_call *call =
-        exec_resize(attach->engine, attach->exec, size.ws_row, size.ws_col, err);
+    cleanup_call struct http_call *call = exec_resize(attach->engine, attach->exec, size.ws_row,
+                                                      size.ws_col, err);
     return call ? http_finish(engine_http(attach->engine), call, err) : -1;
 }
 

@@ -27,7 +27,8 @@ int container_create(struct engine *engine, const char *name, struct json_object
     if (!text)
         return error_set(err, ENOMEM, "create body");
     snprintf(path, sizeof path, "/containers/create?name=%s", name);
-    cleanup_call struct http_call *c = engine_start(engine, "POST", path, text, ENGINE_CREATE_MS, err);
+    cleanup_call struct http_call *c = engine_start(engine, "POST", path, text, ENGINE_CREATE_MS,
+                                                    err);
     if (!c || http_finish(engine_http(engine), c, err) < 0)
         return -1;
     struct json_object *reply = reply_object(c);

@@ -157,6 +157,5 @@ int exec_state_read(struct http_call *inspect, struct exec_state *state, struct 
         snprintf(state->container, CONTAINER_ID_SIZE, "%s", json_object_get_string(id));
     bool right = running && (state->running || (state->status >= 0 && state->status <= 255));
     json_object_put(reply);
-    return right ? 0
-                 : error_set(err, 0, "engine: exec: the answer has no Running and ExitCode");
+    return right ? 0 : error_set(err, 0, "engine: exec: the answer has no Running and ExitCode");
 }

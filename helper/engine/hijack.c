@@ -165,8 +165,8 @@ static int hijack_read_head(struct http *http, struct hijack *h, long long end, 
     }
 }
 
-static int hijack_handshake(struct http *http, struct hijack *h, const char *path,
-                            const char *body, long timeout_ms, struct error **err)
+static int hijack_handshake(struct http *http, struct hijack *h, const char *path, const char *body,
+                            long timeout_ms, struct error **err)
 {
     const struct libcurl *curl = h->curl;
     long long end = now_ms() + timeout_ms;

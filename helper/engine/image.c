@@ -52,8 +52,8 @@ int image_ask(struct engine *engine, const char *image, char id[IMAGE_ID_SIZE], 
     text_puts(&path, "/json");
     if (path.failed)
         return error_set(err, ENOMEM, "image %s", image);
-    cleanup_call struct http_call *call =
-        engine_start(engine, "GET", path.data, NULL, ENGINE_CONTROL_MS, err);
+    cleanup_call struct http_call *call = engine_start(engine, "GET", path.data, NULL,
+                                                       ENGINE_CONTROL_MS, err);
     if (!call || http_finish(engine_http(engine), call, err) < 0)
         return -1;
     struct json_object *reply = reply_object(call);

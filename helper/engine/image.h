@@ -14,8 +14,7 @@ enum { IMAGE_ID_SIZE = 65 };
 void image_read_id(struct json_object *reply, const char *key, char id[IMAGE_ID_SIZE]);
 /* What `image` ("name[:tag]" or "name@digest") stands for now. ERROR_NOT_FOUND: the
  * engine has none of that name. */
-int image_ask(struct engine *engine, const char *image, char id[IMAGE_ID_SIZE],
-              struct error **err);
+int image_ask(struct engine *engine, const char *image, char id[IMAGE_ID_SIZE], struct error **err);
 
 /* How far a pull is; called at each message of the engine. `done` and `total`
  * are bytes of the layers known so far. */

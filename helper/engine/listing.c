@@ -10,8 +10,9 @@
 
 const char *listed_label(const struct listed *container, const char *key)
 {
-    struct json_object *value = container->labels ? reply_member(container->labels, key, json_type_string)
-                                                  : NULL;
+    struct json_object *value = container->labels
+                                    ? reply_member(container->labels, key, json_type_string)
+                                    : NULL;
 
     return value ? json_object_get_string(value) : NULL;
 }
@@ -37,7 +38,8 @@ static void visit_one(struct json_object *o, listing_visit *visit, void *data)
     struct json_object *id = NULL, *created = NULL;
     struct listed container = {0};
 
-    if (!json_object_is_type(o, json_type_object) || !(id = reply_member(o, "Id", json_type_string)))
+    if (!json_object_is_type(o, json_type_object) ||
+        !(id = reply_member(o, "Id", json_type_string)))
         return;
     container.id = json_object_get_string(id);
     container.name = name_of(o);

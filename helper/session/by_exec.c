@@ -74,7 +74,8 @@ static enum shared_join revive(struct joining *j, const struct record *record, s
     error_set(err, 0,
               "container %s ended at once: scope = %s needs a sleep(1) in the image on the attach "
               "channel",
-              j->session->container, j->session->policy->scope == SCOPE_USER ? "user" : "connection");
+              j->session->container,
+              j->session->policy->scope == SCOPE_USER ? "user" : "connection");
     return SHARED_FAILED;
 }
 

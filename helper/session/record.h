@@ -19,12 +19,12 @@ struct record {
     /* spec_hash() of what it was made by; RECORD_OUTDATED where its image's name
      * stands for another image by now. */
     char policy[RECORD_POLICY_SIZE];
-    long long checked;                   /* when that was last asked, s since the epoch */
-    pid_t pid;                           /* of the guest, as this machine counts */
-    char id[CONTAINER_ID_SIZE];          /* the container's */
-    char image[IMAGE_ID_SIZE];           /* "" unknown */
-    char image_name[RECORD_IMAGE_SIZE];  /* as berth.conf had it, no blanks */
-    bool keep;                       /* on_idle = stop: no sweep removes it */
+    long long checked;                  /* when that was last asked, s since the epoch */
+    pid_t pid;                          /* of the guest, as this machine counts */
+    char id[CONTAINER_ID_SIZE];         /* the container's */
+    char image[IMAGE_ID_SIZE];          /* "" unknown */
+    char image_name[RECORD_IMAGE_SIZE]; /* as berth.conf had it, no blanks */
+    bool keep;                          /* on_idle = stop: no sweep removes it */
     /* s for which it may stay unused, LINGER_GUEST where its guest sees to that, -1:
      * forever. The file's time is its last use's. */
     long long linger;

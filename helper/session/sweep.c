@@ -68,8 +68,8 @@ static void ask_image(struct sweep *s, struct record *record)
     record->checked = time(NULL);
     if (record->image[0] == '-' || strcmp(record->policy, RECORD_OUTDATED) == 0)
         return;
-    if (reach(s, &err) == 0 &&
-        image_ask(s->engine, record->image_name, now, &err) == 0 && strcmp(now, record->image) != 0)
+    if (reach(s, &err) == 0 && image_ask(s->engine, record->image_name, now, &err) == 0 &&
+        strcmp(now, record->image) != 0)
         snprintf(record->policy, sizeof record->policy, RECORD_OUTDATED);
 }
 

@@ -228,7 +228,8 @@ static bool lock_unused(const struct watcher_task *task, struct lease *lease,
         close_fd(&process);
     while (record_read(&now, lease->lock) && strcmp(now.id, mine->id) == 0 &&
            fstat(lease->lock, &st) == 0 && st.st_nlink > 0) {
-        struct pollfd fds[2] = {{.fd = notify, .events = POLLIN}, {.fd = process, .events = POLLIN}};
+        struct pollfd fds[2] = {{.fd = notify, .events = POLLIN},
+                                {.fd = process, .events = POLLIN}};
         int left = -1;
         if (flock(lease->lock, LOCK_EX | LOCK_NB) < 0) {
             since = -1;
@@ -336,6 +337,7 @@ static pid_t fork_watcher(struct watcher *watcher, int *in, struct error **err)
 {
     int ends[2];
 
+    *in = -1;
     watcher->pipe = -1;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return error_set(err, errno, "watcher: pipe");

@@ -34,8 +34,8 @@ struct watcher_task {
     const struct lease *lease;
     const char *machine;
     uid_t uid;
-    bool shared;    /* the container outlives this session: the watcher keeps it */
-    bool stop;      /* on_idle = stop: its container stays when it has ended */
+    bool shared; /* the container outlives this session: the watcher keeps it */
+    bool stop;   /* on_idle = stop: its container stays when it has ended */
     /* How many seconds unused, or -1 forever, LINGER_GUEST where its guest counts. */
     long long linger;
     int connection; /* pidfd of the process whose end is the container's, or -1 */

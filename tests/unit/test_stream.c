@@ -224,11 +224,10 @@ static void test_given_up(void **state)
 static void test_send(void **state)
 {
     struct pair p;
-    char *payload = malloc(MESSAGE_PAYLOAD_MAX);
+    static char payload[MESSAGE_PAYLOAD_MAX];
 
     (void)state;
-    assert_non_null(payload);
-    memset(payload, 'x', MESSAGE_PAYLOAD_MAX);
+    memset(payload, 'x', sizeof payload);
     pair_open(&p, MESSAGE_FROM_HELPER);
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -259,7 +258,6 @@ static void test_send(void **state)
     assert_int_equal(message_send(p.ends[1], MESSAGE_START, payload, 1, NULL, 0, 50), -1);
     assert_int_equal(errno, EPIPE);
     pair_close(&p);
-    free(payload);
 }
 
 int main(void)
