@@ -20,12 +20,14 @@ def _dead(pid):
 class PrivateEngine:
     """In a network namespace of its own: two engines in one delete each other's bridges."""
 
-    def __init__(self, workdir, name, group, **config):
+    def __init__(self, workdir, name, group, remap=None, **config):
+        """With `remap` root inside is that uid outside, and the ids above it."""
         self.dir = os.path.join(workdir, name)
         os.makedirs(self.dir)
         self.path = os.path.join(self.dir, "docker.sock")
         self.pidfile = os.path.join(self.dir, "pid")
         self.group = group
+        self.remap = remap
         self.config = os.path.join(self.dir, "daemon.json")
         with open(self.config, "w") as f:
             json.dump(config, f)
@@ -41,7 +43,15 @@ class PrivateEngine:
                 "-H", "unix://" + self.path, "--group", self.group, "--bridge", "none",
                 "--iptables=false", "--storage-driver", "overlay2"]
         script = 'ip link set lo up; exec "$@"'
-        self.process = subprocess.Popen(["unshare", "-n", "sh", "-c", script, "sh"] + argv,
+        if self.remap:
+            # The machine's own files stay as they are.
+            ids = os.path.join(self.dir, "subids")
+            with open(ids, "w") as f:
+                f.write(f"daemon:{self.remap}:65536\n")
+            argv += ["--userns-remap", "daemon"]
+            script = "".join(f"mount --bind '{ids}' /etc/{name}; "
+                             for name in ("subuid", "subgid")) + script
+        self.process = subprocess.Popen(["unshare", "-n", "-m", "sh", "-c", script, "sh"] + argv,
                                         stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=self.log)
         wait_for(self._up, 30, lambda: f"private engine; its log: {self.tail()}")
