@@ -13,6 +13,7 @@ enum error_kind {
     ERROR_NOT_FOUND, /* the thing named does not exist (HTTP 404, ENOENT) */
     ERROR_CONFLICT,  /* it exists already or is being removed (HTTP 409) */
     ERROR_LOST,      /* the peer went away or never answered */
+    ERROR_SLOW,      /* the peer has not answered yet */
     ERROR_REFUSED,   /* the peer said no, in words for the user */
     ERROR_ABANDONED, /* the watch of a wait fired: the client is gone, a signal came */
 };

@@ -26,7 +26,7 @@ struct info {
 #define INFO_EXIT (UINT64_C(1) << 3)
 #define GET_INFO  _IOWR(0xff, 11, struct info)
 
-static bool in_cgroup(pid_t pid, const char *cgroup)
+static enum process_place place_of(pid_t pid, const char *cgroup)
 {
     char path[64], text[4096];
 
@@ -34,16 +34,17 @@ static bool in_cgroup(pid_t pid, const char *cgroup)
     cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
     if (n <= 0)
-        return false;
+        return PROCESS_HIDDEN;
     text[n] = '\0';
-    return strstr(text, cgroup) != NULL;
+    return strstr(text, cgroup) ? PROCESS_THERE : PROCESS_ELSEWHERE;
 }
 
-int process_open(pid_t pid, const char *cgroup, bool *known)
+int process_open(pid_t pid, const char *cgroup, enum process_place *place)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-    *known = fd >= 0 && cgroup[0] != '\0' && in_cgroup(pid, cgroup);
+    if (place)
+        *place = fd >= 0 && cgroup[0] ? place_of(pid, cgroup) : PROCESS_ELSEWHERE;
     return fd;
 }
 

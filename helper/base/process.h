@@ -5,10 +5,16 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+enum process_place {
+    PROCESS_ELSEWHERE, /* another one has that pid, or nobody */
+    PROCESS_THERE,     /* who was meant */
+    PROCESS_HIDDEN,    /* /proc doesn't tell (hidepid, proc(5)) */
+};
+
 /* Opens a pidfd (pidfd_open(2), Linux 5.3; needs no privilege), -1 where there
- * is no such process. *known says whether /proc shows it in a cgroup whose path
- * has `cgroup` in it: then it is who was meant. */
-int process_open(pid_t pid, const char *cgroup, bool *known);
+ * is no such process. *place, which may be NULL, says whether /proc shows it in a
+ * cgroup whose path has `cgroup` in it. */
+int process_open(pid_t pid, const char *cgroup, enum process_place *place);
 
 /* The wait status of a process that has ended and was reaped by its parent, whose
  * child it need not be: PIDFD_GET_INFO, Linux 6.15. False where the kernel can't

@@ -63,10 +63,12 @@ static pid_t inspected_pid(struct attach *attach, char id[CONTAINER_ID_SIZE])
 static void attach_watch_init(struct attach *attach)
 {
     char id[CONTAINER_ID_SIZE];
+    enum process_place place = PROCESS_ELSEWHERE;
     pid_t pid = inspected_pid(attach, id);
 
     if (pid > 0)
-        attach->init = process_open(pid, id, &attach->init_known);
+        attach->init = process_open(pid, id, &place);
+    attach->init_known = place == PROCESS_THERE;
     /* An exec's end is no end of the container, by which a stranger's pid would be
      * found out. */
     if (attach->exec[0] && !attach->init_known)

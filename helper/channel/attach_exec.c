@@ -14,6 +14,7 @@
 enum {
     /* From the exec's start to its shell's first word. */
     REPORT_MS = 10000,
+    REPORT_LINES = 16,
     LINE_MAX_SIZE = 512,
     FRAME_HEADER = 8,
 };
@@ -41,41 +42,76 @@ static int take(struct attach *attach, struct client *client, char *bytes, size_
     return 0;
 }
 
-/* The first line, without its end: with a terminal as it comes, else out of one
- * frame. Where there is no shell, it is the engine's complaint. */
-static int take_line(struct attach *attach, struct client *client, char line[LINE_MAX_SIZE],
-                     long long end, struct error **err)
+/* What comes before the leader's pid. */
+struct report {
+    struct attach *attach;
+    struct client *client;
+    size_t left; /* of the frame */
+    long long end;
+};
+
+/* Without a terminal the bytes come in frames, of whichever stream. */
+static int take_byte(struct report *r, char *byte, struct error **err)
 {
     unsigned char header[FRAME_HEADER];
-    size_t most = LINE_MAX_SIZE - 1, have = 0;
 
-    if (!attach->tty) {
-        if (take(attach, client, (char *)header, sizeof header, end, err) < 0)
+    while (!r->attach->tty && r->left == 0) {
+        if (take(r->attach, r->client, (char *)header, sizeof header, r->end, err) < 0)
             return -1;
-        size_t len = (size_t)header[4] << 24 | (size_t)header[5] << 16 | (size_t)header[6] << 8 |
-                     header[7];
-        most = len < most ? len : most;
+        r->left = (size_t)header[4] << 24 | (size_t)header[5] << 16 | (size_t)header[6] << 8 |
+                  header[7];
     }
-    while (have < most && (have == 0 || line[have - 1] != '\n'))
-        if (take(attach, client, line + have++, 1, end, err) < 0)
-            return -1;
+    r->left--;
+    return take(r->attach, r->client, byte, 1, r->end, err);
+}
+
+/* One line without its end, cut where it is too long. */
+static int take_line(struct report *r, char line[LINE_MAX_SIZE], struct error **err)
+{
+    size_t have = 0;
+    char byte = '\0';
+
+    do {
+        if (take_byte(r, &byte, err) < 0)
+            break;
+        if (have < LINE_MAX_SIZE - 1)
+            line[have++] = byte;
+    } while (byte != '\n');
     while (have > 0 && isspace((unsigned char)line[have - 1]))
         have--;
     line[have] = '\0';
-    return 0;
+    return byte == '\n' ? 0 : -1;
 }
 
+static bool is_pid(const char *line, pid_t *pid)
+{
+    char *stop;
+    long number = strtol(line, &stop, 10);
+
+    *pid = (pid_t)number;
+    return line[0] >= '1' && line[0] <= '9' && *stop == '\0' && number >= 2 && number <= INT32_MAX;
+}
+
+/* A shell may have something to say first, such as of a locale that the image
+ * doesn't know. Where there is no shell, it is the engine that complains. */
 static int take_leader(struct attach *attach, struct client *client, struct error **err)
 {
-    char line[LINE_MAX_SIZE] = "", *stop;
+    struct report report = {.attach = attach, .client = client, .end = now_ms() + REPORT_MS};
+    char first[LINE_MAX_SIZE] = "", line[LINE_MAX_SIZE];
+    int rc = 0;
 
-    if (take_line(attach, client, line, now_ms() + REPORT_MS, err) < 0)
+    for (int i = 0; rc == 0 && i < REPORT_LINES; i++) {
+        rc = take_line(&report, line, err);
+        if (rc == 0 && is_pid(line, &attach->leader))
+            return 0;
+        if (first[0] == '\0')
+            memcpy(first, line, sizeof first);
+    }
+    attach->leader = 0;
+    if (*err && (error_kind(*err) == ERROR_ABANDONED || first[0] == '\0'))
         return -1;
-    long pid = strtol(line, &stop, 10);
-    if (line[0] < '1' || line[0] > '9' || *stop || pid < 2 || pid > INT32_MAX)
-        return error_set(err, 0, "cannot run /bin/sh in it, by which its sessions start: %s", line);
-    attach->leader = (pid_t)pid;
-    return 0;
+    error_clear(err);
+    return error_set(err, 0, "cannot run /bin/sh in it, by which its sessions start: %s", first);
 }
 
 int attach_exec(struct attach *attach, struct engine *engine, const char *name,

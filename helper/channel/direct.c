@@ -92,8 +92,7 @@ static bool is_master(int fd)
            minor(st.st_rdev) == 2 && ioctl(fd, TIOCGPTN, &number) == 0;
 }
 
-static int await_started(struct direct *direct, int wait_ms, struct client *client,
-                         struct error **err)
+int direct_await(struct direct *direct, int wait_ms, struct client *client, struct error **err)
 {
     struct message message;
 
@@ -135,16 +134,14 @@ static int send_start(struct direct *direct, const struct text *payload, struct 
 int direct_start(struct direct *direct, int folder, pid_t pid, const struct text *payload,
                  int wait_ms, struct client *client, struct error **err)
 {
-    bool known;
-
-    direct->control = guest_connect(folder, pid, err);
+    direct->control = guest_connect(folder, pid, client, err);
     if (direct->control < 0)
         return -1;
     stream_open(&direct->stream, direct->control, MESSAGE_FROM_GUEST);
-    direct->parent = process_open(getppid(), "", &known);
+    direct->parent = process_open(getppid(), "", NULL);
     if (send_start(direct, payload, client, err) < 0)
         return -1;
-    return await_started(direct, wait_ms, client, err);
+    return direct_await(direct, wait_ms, client, err);
 }
 
 void direct_close(struct direct *direct)
@@ -165,16 +162,13 @@ static int send_signal(const struct direct *direct, int signal, struct error **e
     return guest_send(direct->control, MESSAGE_SIGNAL, &number, 1, NULL, 0, err);
 }
 
-static int take_exit(const struct message *message, struct relay_result *result, struct error **err)
+static void take_exit(const struct message *message, struct relay_result *result)
 {
     const unsigned char *said = (const unsigned char *)message->payload;
 
-    if (said[0] > 1 || (said[0] == 1 && (said[1] < 1 || said[1] > 64)))
-        return error_set(err, 0, "the container's guest sent no exit status");
     result->end = RELAY_EXIT;
     result->signal = said[0] == 1 ? said[1] : 0;
     result->status = said[0] == 1 ? 128 + said[1] : said[1];
-    return 0;
 }
 
 int direct_control(struct direct *direct, struct client *client, struct relay_result *result,
@@ -182,7 +176,7 @@ int direct_control(struct direct *direct, struct client *client, struct relay_re
 {
     struct message message;
     const char *why = "";
-    int signal, rc;
+    int signal, rc = 0;
 
     while ((signal = client_take_signal(client)))
         if (send_signal(direct, signal, err) < 0)
@@ -193,7 +187,7 @@ int direct_control(struct direct *direct, struct client *client, struct relay_re
     case STREAM_MESSAGE:
         *ended = message.type == MESSAGE_EXIT;
         if (*ended)
-            rc = take_exit(&message, result, err);
+            take_exit(&message, result);
         else if (message.type == MESSAGE_ERROR)
             rc = guest_error(&message, err);
         else

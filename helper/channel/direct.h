@@ -31,10 +31,13 @@ void direct_init(struct direct *direct, bool seen);
 /* Connects to the guest listening in `folder`, which is process `pid`, and has it
  * start what `payload` (protocol/start.h) says. From then on descriptors 0, 1
  * and 2 are /dev/null, but with a terminal or where the bytes are seen.
- * ERROR_LOST: there is no guest, it went away before it started anything, or said
- * nothing for `wait_ms`. */
+ * ERROR_LOST: there is no guest, or it went away before it said that it started
+ * anything. ERROR_SLOW: it has said nothing for `wait_ms`, and direct_await() goes
+ * on with that. */
 int direct_start(struct direct *direct, int folder, pid_t pid, const struct text *payload,
                  int wait_ms, struct client *client, struct error **err);
+
+int direct_await(struct direct *direct, int wait_ms, struct client *client, struct error **err);
 
 /* Runs until the command ends or the client goes away. An error: the container
  * was lost. */

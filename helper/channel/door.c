@@ -109,8 +109,7 @@ int door_welcome(struct door *door, pid_t pid, const struct message_listen *term
                  struct client *client, struct error **err)
 {
     struct stream stream;
-    bool known;
-    cleanup_fd int process = process_open(pid, "", &known);
+    cleanup_fd int process = process_open(pid, "", NULL);
 
     if (process < 0 && errno == ESRCH)
         return ended_at_once(err);

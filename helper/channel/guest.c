@@ -25,15 +25,24 @@ bool guest_is(int fd, pid_t pid)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid == pid;
 }
 
-int guest_connect(int folder, pid_t pid, struct error **err)
+/* Its backlog is full: somebody in there connects and connects. */
+enum { CONNECT_AGAIN_MS = 20 };
+
+int guest_connect(int folder, pid_t pid, struct client *client, struct error **err)
 {
+    long long end = now_ms() + GUEST_ANSWER_MS;
     struct sockaddr_un at;
     cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return error_set(err, errno, "socket");
     guest_address(&at, folder, GUEST_SOCKET);
-    if (connect(fd, (struct sockaddr *)&at, sizeof at) < 0) {
+    while (connect(fd, (struct sockaddr *)&at, sizeof at) < 0) {
+        if (errno == EAGAIN && now_ms() < end) {
+            if (client_poll(client, NULL, 0, CONNECT_AGAIN_MS, err) < 0)
+                return -1;
+            continue;
+        }
         if (errno == ECONNREFUSED || errno == ENOENT)
             return error_set_kind(err, ERROR_LOST, "it has no guest: %s", strerror(errno));
         return error_set(err, errno, "cannot connect to its guest");
@@ -93,7 +102,7 @@ int guest_await(struct stream *stream, enum message_type type, int wait_ms, stru
         struct pollfd fd = {.fd = stream->fd, .events = POLLIN};
         long long left = end - now_ms();
         if (left <= 0)
-            return error_set_kind(err, ERROR_LOST, "its guest has not answered in %d s",
+            return error_set_kind(err, ERROR_SLOW, "its guest has not answered in %d s",
                                   wait_ms / 1000);
         if (client_poll(client, &fd, 1, (int)left, err) < 0)
             return -1;

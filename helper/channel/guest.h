@@ -22,12 +22,13 @@ void guest_address(struct sockaddr_un *at, int folder, const char *name);
 bool guest_is(int fd, pid_t pid);
 /* Connects to the guest that listens in `folder` and is process `pid`. ERROR_LOST:
  * there is none (any more). */
-int guest_connect(int folder, pid_t pid, struct error **err);
+int guest_connect(int folder, pid_t pid, struct client *client, struct error **err);
 
 int guest_send(int fd, enum message_type type, const void *payload, size_t len, const int *fds,
                unsigned nfds, struct error **err);
 /* Waits `wait_ms` for this message, watching the client; ERROR gives its words as ours.
- * The caller clears the message. ERROR_LOST where the guest is gone. */
+ * The caller clears the message. ERROR_LOST where the guest is gone, ERROR_SLOW where
+ * it hasn't answered: it may be awaited again. */
 int guest_await(struct stream *stream, enum message_type type, int wait_ms, struct message *message,
                 struct client *client, struct error **err);
 /* The words of an ERROR as an error; returns -1. */

@@ -33,10 +33,12 @@ static void on_alarm(int signal)
 }
 
 /* The master's O_NONBLOCK is shared with whoever in the container kept a copy. A
- * signal, soon, gets us out of a read or write that has become a blocking one. */
+ * signal, soon and again, gets us out of a read or write that has become a blocking
+ * one. */
 static void guard(struct pty *p)
 {
-    struct itimerval soon = {.it_value = {.tv_sec = 2 * BLOCKED_MAX_MS / 1000}};
+    struct itimerval soon = {.it_value = {.tv_sec = 2 * BLOCKED_MAX_MS / 1000},
+                             .it_interval = {.tv_sec = 2 * BLOCKED_MAX_MS / 1000}};
     long long now = now_ms();
 
     if (now < p->alarm - BLOCKED_MAX_MS)

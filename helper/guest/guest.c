@@ -121,6 +121,8 @@ static void after_start(struct guest *g, struct session *s)
     for (struct session *old = g->sessions; old; old = old->next)
         if (old != s && old->pid == s->pid)
             old->state = SESSION_DONE;
+    if (s->warm)
+        g->served = false;
     if (!g->listen.once || s->warm)
         return;
     close_listener(g);

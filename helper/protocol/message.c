@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 
+#include <signal.h>
 #include <string.h>
 
 /* What the header of each type may say. */
@@ -71,6 +72,13 @@ const char *message_header_read(struct message_header *header, enum message_side
     return NULL;
 }
 
+/* No process ends by the four that stop one, and none must: the helper would. */
+static bool ends_processes(int signal)
+{
+    return signal >= 1 && signal <= MESSAGE_EXIT_SIGNAL_MAX && signal != SIGSTOP &&
+           signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU;
+}
+
 const char *message_check(enum message_type type, const char *payload, size_t len)
 {
     const unsigned char *p = (const unsigned char *)payload;
@@ -87,7 +95,7 @@ const char *message_check(enum message_type type, const char *payload, size_t le
         good = p[0] >= 1 && p[0] <= MESSAGE_SIGNAL_MAX;
         break;
     case MESSAGE_EXIT:
-        good = p[0] == 0 || (p[0] == 1 && p[1] >= 1 && p[1] <= MESSAGE_EXIT_SIGNAL_MAX);
+        good = p[0] == 0 || (p[0] == 1 && ends_processes(p[1]));
         break;
     case MESSAGE_ERROR:
         good = !memchr(p, '\0', len) && utf8_valid(payload, len);

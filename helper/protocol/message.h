@@ -23,8 +23,9 @@
  *             guest  EXIT; both close
  *
  * The helper's closing before EXIT ends the session: SIGHUP, then SIGKILL. The
- * guest's closing before EXIT is the loss of the container; before STARTED nothing
- * of the session was run, so that it can be tried elsewhere. The window's size is
+ * guest's closing before EXIT is the loss of the container; before STARTED the
+ * program had begun at most, and ended with the guest: the session is tried again
+ * elsewhere. The window's size is
  * set by the helper, on the master that it holds: TIOCSWINSZ.
  *
  * Malformed is: another version, an unknown type, a type that is not the
@@ -73,7 +74,7 @@ enum message_type {
      * process group (with a terminal) or its process group. */
     MESSAGE_SIGNAL = 'K',
     /* guest: u8 0 and u8 exit status, or u8 1 and u8 the signal that ended it, 1
-     * to 64. */
+     * to 64 and none that stops (signal(7)). */
     MESSAGE_EXIT = 'X',
     /* guest: why it can't, in words for the user: UTF-8, 1 to MESSAGE_ERROR_MAX
      * bytes. The guest closes after it. */

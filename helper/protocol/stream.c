@@ -10,20 +10,35 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
-/* Room for the control message of so many descriptors, aligned for its header. */
+/* As many descriptors as one message can bring (unix(7), SCM_MAX_FD): for those
+ * that there is no room for the kernel does what close_hostile() must not. */
+enum { DESCRIPTORS_MAX = 253 };
+
+/* Room for their control message, aligned for its header. */
 union control {
     struct cmsghdr header;
-    char bytes[CMSG_SPACE(MESSAGE_FDS_MAX * sizeof(int))];
+    char bytes[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
 };
 
 static const struct message no_message = {.fds = {-1, -1, -1}};
+
+/* Ours may be the last copy of a socket that is to linger: close(2) would wait for
+ * what its other end never takes (socket(7), SO_LINGER). */
+static void close_hostile(int fd)
+{
+    static const struct linger none = {0};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    close(fd);
+}
 
 void message_clear(struct message *m)
 {
     for (unsigned i = 0; i < MESSAGE_FDS_MAX; i++)
         if (m->fds[i] >= 0)
-            close_fd(&m->fds[i]);
+            close_hostile(m->fds[i]);
     free(m->payload);
     *m = no_message;
 }
@@ -39,8 +54,8 @@ void stream_clear(struct stream *s)
     s->have = 0;
 }
 
-/* What the kernel has installed is taken over, also where it is too much. */
-static bool take_descriptors(struct message *m, struct msghdr *msg)
+/* What the kernel has installed is taken over, `most` of them for the message. */
+static bool take_descriptors(struct message *m, unsigned most, struct msghdr *msg)
 {
     bool good = !(msg->msg_flags & MSG_CTRUNC);
 
@@ -51,10 +66,10 @@ static bool take_descriptors(struct message *m, struct msghdr *msg)
         for (size_t i = 0; i < count; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (m->nfds < MESSAGE_FDS_MAX) {
+            if (m->nfds < most) {
                 m->fds[m->nfds++] = fd;
             } else {
-                close_fd(&fd);
+                close_hostile(fd);
                 good = false;
             }
         }
@@ -63,23 +78,21 @@ static bool take_descriptors(struct message *m, struct msghdr *msg)
 }
 
 /* Descriptors may come with a message's first byte alone: that one is read by
- * itself. Where none may come there is no room for any, and the kernel closes
- * them and says MSG_CTRUNC. */
+ * itself. */
 static ssize_t receive(struct stream *s, void *at, size_t len, const char **why)
 {
     union control control;
     struct iovec piece = {.iov_base = at, .iov_len = s->have == 0 ? 1 : len};
-    struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1};
+    struct msghdr msg = {.msg_iov = &piece,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = CMSG_LEN(DESCRIPTORS_MAX * sizeof(int))};
     ssize_t n;
 
-    if (s->have == 0) {
-        msg.msg_control = control.bytes;
-        msg.msg_controllen = CMSG_LEN(MESSAGE_FDS_MAX * sizeof(int));
-    }
     do
         n = recvmsg(s->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
-    if (n >= 0 && !take_descriptors(&s->partial, &msg))
+    if (n >= 0 && !take_descriptors(&s->partial, s->have == 0 ? MESSAGE_FDS_MAX : 0, &msg))
         *why = "with descriptors that it can't have";
     return n;
 }

@@ -45,7 +45,6 @@ struct joining {
     struct session *session;
     struct direct *direct;
     const struct text *payload;
-    bool asked; /* the engine has been, and has thawed it if it was paused */
 };
 
 static struct message_listen terms_of(const struct policy *p)
@@ -69,30 +68,34 @@ static int make_shared(void *data, struct json_object *body, struct record *made
     return folder < 0 ? -1 : creation_run(s, body, folder, &terms, made, err);
 }
 
-/* A guest that doesn't answer is paused, or is no guest any more. */
-static enum shared_join revive(struct joining *j, const struct record *record, struct error **err)
+/* A guest that hasn't answered has the session's START all the same: it is thawed
+ * and awaited, and not asked again, which could run the command twice. */
+static int start_in(const struct joining *j, int folder, const struct record *record,
+                    struct error **err)
 {
+    struct session *s = j->session;
+    int rc = direct_start(j->direct, folder, record->pid, j->payload, SUSPECT_MS, &s->client, err);
+
+    if (rc == 0 || error_kind(*err) != ERROR_SLOW)
+        return rc;
     error_clear(err);
-    if (j->asked || !record_lives(record))
-        return SHARED_DEAD;
-    j->asked = true;
-    return creation_thaw(j->session, err) < 0 ? SHARED_FAILED : SHARED_AGAIN;
+    if (creation_thaw(s, record->id, err) < 0)
+        return error_wrap(err, "container %s: its guest has not answered", s->container);
+    return direct_await(j->direct, GUEST_ANSWER_MS, &s->client, err);
 }
 
 static enum shared_join join_shared(void *data, const struct record *record, struct error **err)
 {
-    struct joining *j = data;
-    struct session *s = j->session;
-    int wait_ms = j->asked ? GUEST_ANSWER_MS : SUSPECT_MS;
-    cleanup_fd int folder = lease_open_folder(&s->lease);
+    const struct joining *j = data;
+    cleanup_fd int folder = lease_open_folder(&j->session->lease);
 
-    if (folder >= 0 &&
-        direct_start(j->direct, folder, record->pid, j->payload, wait_ms, &s->client, err) == 0)
+    if (folder >= 0 && start_in(j, folder, record, err) == 0)
         return SHARED_RUNS;
     direct_close(j->direct);
-    if (folder >= 0 && error_kind(*err) != ERROR_LOST)
+    if (folder >= 0 && error_kind(*err) != ERROR_LOST && error_kind(*err) != ERROR_SLOW)
         return SHARED_FAILED;
-    return revive(j, record, err);
+    error_clear(err);
+    return SHARED_DEAD;
 }
 
 static int start_shared(struct session *s, struct direct *direct, const struct text *payload,

@@ -146,6 +146,7 @@ int by_exec(struct session *s, struct error **err)
     if (command_make(&argv, s->policy, &s->request, NULL, err) < 0 ||
         environment_make(&env, s->policy, &s->request, false, err) < 0)
         return -1;
+    client_watch(&s->client);
     int rc = run(&j, err);
     note_use(s);
     attach_close(&attach);

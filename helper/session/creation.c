@@ -184,19 +184,26 @@ int creation_run(struct session *s, struct json_object *body, int folder,
     return rc;
 }
 
+struct thawing {
+    struct session *session;
+    const char *id;
+};
+
 static int thaw(void *data, void *reply, struct error **err)
 {
-    struct session *s = data;
+    const struct thawing *t = data;
     struct container_state state;
-    struct engine *engine = creation_reach(s, err);
+    struct engine *engine = creation_reach(t->session, err);
 
     (void)reply;
-    if (!engine || container_ask(engine, s->container, &state, NULL, NULL, err) < 0)
+    if (!engine || container_ask(engine, t->id, &state, NULL, NULL, err) < 0)
         return -1;
-    return state.paused ? container_unpause(engine, s->container, err) : 0;
+    return state.paused ? container_unpause(engine, t->id, err) : 0;
 }
 
-int creation_thaw(struct session *s, struct error **err)
+int creation_thaw(struct session *s, const char *id, struct error **err)
 {
-    return errand_run(&s->client, thaw, s, NULL, 0, err);
+    struct thawing thawing = {s, id};
+
+    return errand_run(&s->client, thaw, &thawing, NULL, 0, err);
 }

@@ -27,7 +27,7 @@ int creation_make(struct session *s, struct engine *engine, struct json_object *
 int creation_run(struct session *s, struct json_object *body, int folder,
                  const struct message_listen *terms, struct record *made, struct error **err);
 
-/* Has the engine thaw it, where somebody paused it. */
-int creation_thaw(struct session *s, struct error **err);
+/* Has the engine thaw container `id`, where somebody paused it. */
+int creation_thaw(struct session *s, const char *id, struct error **err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -20,7 +21,7 @@ struct answer {
     int rc;
     enum error_kind kind;
     char text[TEXT_MAX];
-    char reply[ERRAND_REPLY_MAX];
+    _Alignas(max_align_t) char reply[ERRAND_REPLY_MAX];
 };
 
 static void do_errand(errand *run, void *data, int out, pid_t parent)

@@ -132,7 +132,7 @@ bool lease_is_shared(const char *key)
 static int open_lease(struct lease *lease, const char *runtime_dir, uid_t uid, const char *key,
                       bool make, struct error **err)
 {
-    *lease = (struct lease){.dir = -1, .lock = -1};
+    *lease = (struct lease){.dir = -1, .lock = -1, .make = make};
     snprintf(lease->session, sizeof lease->session, "%s", key);
     lease->dir = open_user_dir(runtime_dir, uid, make, err);
     return lease->dir < 0 ? -1 : 0;
@@ -165,7 +165,7 @@ int lease_try(struct lease *lease, bool exclusive, struct error **err)
     lock_name(name, lease->session);
     for (;;) {
         if (lease->lock < 0)
-            lease->lock = open_lock(lease->dir, name, O_RDWR | O_CREAT);
+            lease->lock = open_lock(lease->dir, name, O_RDWR | (lease->make ? O_CREAT : 0));
         if (lease->lock < 0)
             return error_set(err, errno, "cannot open %s in the runtime directory", name);
         if (flock(lease->lock, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0) {

@@ -17,6 +17,7 @@ struct lease {
     int dir;  /* RUNTIME/UID, 0700, the user's */
     int lock; /* RUNTIME/UID/SESSION.lock, flocked */
     char session[LEASE_SESSION_SIZE];
+    bool make; /* lease_try makes a file that isn't there */
 };
 
 /* Makes RUNTIME/UID where it isn't there, and in it a locked file without a
@@ -40,9 +41,9 @@ int lease_open(struct lease *lease, const char *runtime_dir, uid_t uid, const ch
  * there is none. */
 int lease_find(struct lease *lease, const char *runtime_dir, uid_t uid, const char *key,
                struct error **err);
-/* Takes the file's lock, made where it isn't there: exclusive to make the
- * container or end it, else to use it. 1, or 0 where somebody holds it
- * otherwise: nothing waits. One that is held is converted. */
+/* Takes the file's lock, made where it isn't there by who has opened the lease to
+ * make something: exclusive to make the container or end it, else to use it. 1, or 0 where somebody
+ * holds it otherwise: nothing waits. One that is held is converted. */
 int lease_try(struct lease *lease, bool exclusive, struct error **err);
 void lease_unlock(struct lease *lease);
 /* The file for a look without a lock; -1 where there is none. */

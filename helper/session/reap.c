@@ -120,6 +120,8 @@ static bool claim(const struct reap *r, const struct owner *owner, struct lease 
     struct record record;
 
     lease_close(lease);
+    const struct passwd *account = getpwuid(owner->uid);
+    setfsgid(account ? account->pw_gid : (gid_t)owner->uid);
     setfsuid(owner->uid);
     int got = (uid_t)setfsuid((uid_t)-1) == owner->uid
                   ? lease_open(lease, r->runtime_dir, owner->uid, owner->key, &err)
@@ -127,6 +129,7 @@ static bool claim(const struct reap *r, const struct owner *owner, struct lease 
     if (got == 0)
         got = lease_try(lease, true, &err);
     setfsuid(0);
+    setfsgid(0);
     if (got < 0)
         fail(r, err);
     return got > 0 && !record_read(&record, lease->lock);

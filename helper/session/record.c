@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Behind the state's byte (lease_note). */
@@ -57,9 +58,14 @@ void record_update(const struct record *record, int lock)
 {
     char text[RECORD_MAX];
     int len = snprintf(text, sizeof text, head_form, record->policy, record->checked);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
+    struct stat st;
 
+    if (fstat(lock, &st) == 0)
+        times[1] = st.st_mtim;
     /* What can't be noted is asked again. */
     (void)!pwrite(lock, text, (size_t)len, RECORD_AT);
+    (void)!futimens(lock, times);
 }
 
 void record_clear(int lock)
@@ -78,10 +84,10 @@ bool record_lingers(const struct record *record, const struct lease *lease)
 
 bool record_lives(const struct record *record)
 {
-    bool known;
-    cleanup_fd int process = process_open(record->pid, record->id, &known);
+    enum process_place place;
+    cleanup_fd int process = process_open(record->pid, record->id, &place);
 
-    return process >= 0 && known;
+    return process >= 0 && place != PROCESS_ELSEWHERE;
 }
 
 bool record_peek(struct record *record, const struct lease *lease)

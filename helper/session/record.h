@@ -22,7 +22,7 @@ struct record {
     long long checked;                  /* when that was last asked, s since the epoch */
     pid_t pid;                          /* of the guest, as this machine counts */
     char id[CONTAINER_ID_SIZE];         /* the container's */
-    char image[IMAGE_ID_SIZE];          /* "" unknown */
+    char image[IMAGE_ID_SIZE];          /* "" or, read again, "-": unknown */
     char image_name[RECORD_IMAGE_SIZE]; /* as berth.conf had it, no blanks */
     bool keep;                          /* on_idle = stop: no sweep removes it */
     /* s for which it may stay unused, LINGER_GUEST where its guest sees to that, -1:
@@ -35,13 +35,15 @@ enum { LINGER_GUEST = -2 };
 /* False where there is none: nothing was created, or its creator died over it. */
 bool record_read(struct record *record, int lock);
 int record_write(const struct record *record, int lock, struct error **err);
-/* Writes its `policy` and `checked` anew, where it stands already. */
+/* Writes its `policy` and `checked` anew, where it stands already; that is no use of
+ * the container, and the file's time stays. */
 void record_update(const struct record *record, int lock);
 /* What stood there is no more. */
 void record_clear(int lock);
 /* Whether it lives by its own time, where no guest sees to that. */
 bool record_lingers(const struct record *record, const struct lease *lease);
-/* Whether the guest lives: a pid alone would lie, it may be another's by now. */
+/* Whether the guest lives: a pid alone would lie, it may be another's by now. Where
+ * /proc hides it (hidepid), who connects finds out. */
 bool record_lives(const struct record *record);
 
 /* The record of a shared container whose lock isn't held. */

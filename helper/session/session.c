@@ -264,13 +264,13 @@ struct session_end session_run(const char *config, struct strings *env)
 
     if (admit(&s, config, env, &err) == 0)
         (void)run(&s, &err);
-    /* All of the engine's is let go: should the user's terminal take no message,
-     * the watcher is at work already. */
+    /* All is let go, the container too: should the user's terminal take no message,
+     * the watcher is at work already, and the next login isn't kept. */
     close_fd(&s.watcher.pipe);
     if (s.client_open)
         client_close(&s.client);
-    struct session_end end = conclude(&s, err);
     lease_close(&s.lease);
+    struct session_end end = conclude(&s, err);
     policy_free(s.policy);
     request_free(&s.request);
     return end;

@@ -44,9 +44,8 @@ static int watch(struct joining *j, struct error **err)
 {
     struct session *s = j->session;
     struct watcher_task task = shared_watch(s);
-    bool known;
     cleanup_fd int connection = s->policy->scope == SCOPE_CONNECTION
-                                    ? process_open(getppid(), "", &known)
+                                    ? process_open(getppid(), "", NULL)
                                     : -1;
 
     task.connection = connection;
@@ -117,9 +116,10 @@ static int look(struct joining *j, struct error **err)
     if (got > 0 || !there)
         return 0;
     /* Another policy or image made it, and somebody is in it. */
+    struct record now;
     got = lease_try(lease, false, err);
-    if (got <= 0)
-        return got;
+    if (got <= 0 || !record_read(&now, lease->lock) || strcmp(now.id, record.id) != 0)
+        return got < 0 ? -1 : 0;
     syslog(LOG_NOTICE, "session=%s joins container %s of an older policy or image: it is in use",
            j->session->request.session, j->session->container);
     return join(j, &record, err);

@@ -58,7 +58,7 @@ static int take(struct session *s, const struct record *record, struct direct *d
     return direct_start(direct, folder, record->pid, payload, GUEST_ANSWER_MS, &s->client, err);
 }
 
-/* Its time was over in this moment: the watcher removes it. */
+/* Its time was over in this moment, or it is paused: the watcher removes it. */
 static void give_back(struct session *s, struct direct *direct, struct error **err)
 {
     direct_close(direct);
@@ -84,7 +84,7 @@ int standby_start(struct session *s, struct direct *direct, const struct text *p
             break;
         if (take(s, &search.record, direct, payload, err) == 0)
             return 1;
-        if (error_kind(*err) != ERROR_LOST)
+        if (error_kind(*err) != ERROR_LOST && error_kind(*err) != ERROR_SLOW)
             return -1;
         give_back(s, direct, err);
         if (lease_open(&s->lease, s->policy->runtime_dir, s->request.account.uid,
@@ -140,8 +140,11 @@ static bool add_one(const struct session *s)
     char key[LEASE_SESSION_SIZE];
     cleanup_error struct error *err = NULL;
 
+    /* What the session has open was closed here (background.h). */
     client_none(&own.client);
     own.client_open = false;
+    own.lease = (struct lease){.dir = -1, .lock = -1};
+    own.watcher = (struct watcher){.pipe = -1};
     if (identity_session(key, &err) == 0) {
         session_place(&own, key);
         if (session_guard(&own, &err) == 0)
@@ -197,6 +200,8 @@ static void refill(const struct session *s)
     lease_each_stale(&lease, count_one, &count);
     while (count.waiting < s->policy->standby && add_one(s))
         count.waiting++;
+    /* A watcher that has a container to remove yet has a copy. */
+    flock(lease.dir, LOCK_UN);
     lease_close(&lease);
 }
 

@@ -215,8 +215,8 @@ static bool lock_unused(const struct watcher_task *task, struct lease *lease,
     struct stat st;
     struct timespec used = {0};
     long long since = -1;
-    bool known;
-    cleanup_fd int process = process_open(mine->pid, mine->id, &known);
+    enum process_place place;
+    cleanup_fd int process = process_open(mine->pid, mine->id, &place);
     cleanup_fd int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
     if (!lease_keep(lease))
@@ -224,7 +224,7 @@ static bool lock_unused(const struct watcher_task *task, struct lease *lease,
     snprintf(path, sizeof path, "/proc/self/fd/%d", lease->lock);
     if (notify < 0 || inotify_add_watch(notify, path, IN_CLOSE_WRITE | IN_ATTRIB) < 0)
         return false;
-    if (!known) /* the engine is on another machine */
+    if (place != PROCESS_THERE) /* the engine is on another machine */
         close_fd(&process);
     while (record_read(&now, lease->lock) && strcmp(now.id, mine->id) == 0 &&
            fstat(lease->lock, &st) == 0 && st.st_nlink > 0) {
@@ -254,13 +254,13 @@ static bool lock_unused(const struct watcher_task *task, struct lease *lease,
 /* Until the container has ended, or its connection has. */
 static void await_end(const struct watcher_task *task, const struct record *record)
 {
-    bool known;
-    cleanup_fd int process = process_open(record->pid, record->id, &known);
+    enum process_place place;
+    cleanup_fd int process = process_open(record->pid, record->id, &place);
     struct pollfd fds[2] = {{.fd = process, .events = POLLIN},
                             {.fd = task->connection, .events = POLLIN}};
 
     /* On another machine, and only the connection can be seen. */
-    if (task->linger != LINGER_GUEST && !known)
+    if (task->linger != LINGER_GUEST && place != PROCESS_THERE)
         close_fd(&process);
     fds[0].fd = process;
     while ((process >= 0 || (task->connection >= 0 && task->linger != LINGER_GUEST)) &&
@@ -309,6 +309,7 @@ static void watch_shared(const struct watcher_task *task, int pipe)
     bool made = false; /* the container is of our helper's making */
 
     mine.lease = &lease;
+    lease.make = false;
     /* The helper's lock is the helper's: its end lets it go. */
     lease_unlock(&lease);
     while (next_state(pipe, &state)) {
@@ -482,6 +483,7 @@ static void watch_exec(const struct watcher_exec *exec, int pipe)
     struct record record;
     bool ran = await_helper(pipe, &leader);
 
+    lease.make = false;
     signal(SIGTERM, SIG_DFL);
     if (leader.pid != 0)
         hang_up(exec, &leader);

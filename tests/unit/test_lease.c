@@ -177,6 +177,12 @@ static void test_find(void **state)
     error_clear(&err);
     assert_int_equal(lease_find(&lease, top, getuid(), "user", &err), 0);
     assert_false(lease_is_there(&lease));
+    /* Who only looks makes nothing. */
+    assert_int_equal(lease_try(&lease, true, &err), -1);
+    error_clear(&err);
+    assert_false(lease_is_there(&lease));
+    lease_close(&lease);
+    assert_int_equal(lease_open(&lease, top, getuid(), "user", &err), 0);
     assert_int_equal(lease_try(&lease, true, &err), 1);
     assert_true(lease_is_there(&lease));
     lease_end(&lease);

@@ -3,6 +3,7 @@
 #include "protocol/message.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -99,6 +100,12 @@ static void test_values(void **state)
     assert_null(message_check(MESSAGE_EXIT, "\1\x40", 2));
     assert_non_null(message_check(MESSAGE_EXIT, "\1\x41", 2));
     assert_non_null(message_check(MESSAGE_EXIT, "\1\0", 2));
+    /* Who says this wants the helper stopped, not ended. */
+    assert_non_null(message_check(MESSAGE_EXIT, (const char[]){1, SIGSTOP}, 2));
+    assert_non_null(message_check(MESSAGE_EXIT, (const char[]){1, SIGTSTP}, 2));
+    assert_non_null(message_check(MESSAGE_EXIT, (const char[]){1, SIGTTIN}, 2));
+    assert_non_null(message_check(MESSAGE_EXIT, (const char[]){1, SIGTTOU}, 2));
+    assert_null(message_check(MESSAGE_EXIT, (const char[]){1, SIGKILL}, 2));
     assert_non_null(message_check(MESSAGE_EXIT, "\2\1", 2));
     assert_null(message_check(MESSAGE_ERROR, "no shell: \xc3\xa9", 12));
     assert_non_null(message_check(MESSAGE_ERROR, "a\xff", 2));

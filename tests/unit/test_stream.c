@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,7 +55,7 @@ static void pair_close(struct pair *p)
     assert_int_equal(count_open(), p->open_before);
 }
 
-static void send_bytes(int fd, const void *bytes, size_t len, unsigned fds)
+static void send_descriptor(int fd, const void *bytes, size_t len, int sent, unsigned fds)
 {
     union {
         struct cmsghdr header;
@@ -70,9 +71,14 @@ static void send_bytes(int fd, const void *bytes, size_t len, unsigned fds)
         control.header.cmsg_type = SCM_RIGHTS;
         control.header.cmsg_len = CMSG_LEN(fds * sizeof(int));
         for (unsigned i = 0; i < fds; i++)
-            memcpy(CMSG_DATA(&control.header) + i * sizeof fd, &fd, sizeof fd);
+            memcpy(CMSG_DATA(&control.header) + i * sizeof sent, &sent, sizeof sent);
     }
     assert_int_equal(sendmsg(fd, &msg, 0), len);
+}
+
+static void send_bytes(int fd, const void *bytes, size_t len, unsigned fds)
+{
+    send_descriptor(fd, bytes, len, fd, fds);
 }
 
 static void expect(struct pair *p, enum stream_result result)
@@ -192,6 +198,49 @@ static void test_late_descriptors(void **state)
     }
 }
 
+/* A TCP socket whose close(2) would take 20 s. */
+static int lingering_socket(int *other)
+{
+    static const struct linger linger = {1, 20};
+    static char bytes[65536];
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    cleanup_fd int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    *other = accept(listener, NULL, NULL);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    while (send(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+        ;
+    return fd;
+}
+
+/* Whatever comes is let go at once, with a message or where it can't be. */
+static void test_lingering_descriptors(void **state)
+{
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        struct pair p;
+        int other;
+        pair_open(&p, MESSAGE_FROM_GUEST);
+        int fd = lingering_socket(&other);
+        if (late)
+            send_bytes(p.ends[1], "\1", 1, 0);
+        send_descriptor(p.ends[1], late ? "T" : "\1", 1, fd, 5);
+        close_fd(&fd);
+        long long before = now_ms();
+        expect(&p, STREAM_BAD);
+        stream_clear(&p.stream);
+        assert_true(now_ms() - before < 10000);
+        close_fd(&other);
+        pair_close(&p);
+    }
+}
+
 static void test_cut(void **state)
 {
     static const char bytes[] = "\1E\0\0\0\0\0\3why";
@@ -263,9 +312,13 @@ static void test_send(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),    cmocka_unit_test(test_in_a_row),
-        cmocka_unit_test(test_malformed), cmocka_unit_test(test_late_descriptors),
-        cmocka_unit_test(test_cut),       cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_in_a_row),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_late_descriptors),
+        cmocka_unit_test(test_lingering_descriptors),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_send),
     };
 

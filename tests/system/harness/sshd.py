@@ -64,7 +64,7 @@ KbdInteractiveAuthentication no
 AuthorizedKeysFile {workdir}/keys/%u
 AllowUsers bt-*
 MaxStartups 200
-MaxSessions 100
+MaxSessions 400
 LogLevel VERBOSE
 AcceptEnv LANG LC_* BT_*
 PrintMotd no
