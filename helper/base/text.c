@@ -112,6 +112,24 @@ bool utf8_valid(const char *s, size_t len)
     return true;
 }
 
+/* Valid UTF-8 that a viewer obeys instead of showing it: U+0080..U+009F are
+ * terminal control characters; others turn the writing's direction (bidi), end a
+ * line or are invisible (U+061C, U+200B..U+200F, U+2028..U+202E, U+2060..U+206F,
+ * U+FEFF). */
+static bool is_control(const unsigned char *p, size_t n)
+{
+    if (n == 1)
+        return *p < 0x20 || *p == 0x7f;
+    if (n == 2)
+        return (p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xd8 && p[1] == 0x9c);
+    if (n != 3)
+        return false;
+    if (p[0] == 0xe2 && p[1] == 0x80)
+        return (p[2] >= 0x8b && p[2] <= 0x8f) || (p[2] >= 0xa8 && p[2] <= 0xae);
+    return (p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf) ||
+           (p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf);
+}
+
 static void escape(struct text *t, const char *s, size_t most, bool quoted)
 {
     const unsigned char *p = (const unsigned char *)s;
@@ -121,8 +139,7 @@ static void escape(struct text *t, const char *s, size_t most, bool quoted)
         char piece[8];
         size_t n = utf8_length(p, left), out;
 
-        /* U+0080..U+009F are terminal control characters too. */
-        if (n == 0 || *p < 0x20 || *p == 0x7f || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0)) {
+        if (n == 0 || is_control(p, n)) {
             n = 1;
             out = (size_t)snprintf(piece, sizeof piece, "\\x%02x", *p);
         } else if (quoted && (*p == '"' || *p == '\\')) {

@@ -92,7 +92,8 @@ static bool is_master(int fd)
            minor(st.st_rdev) == 2 && ioctl(fd, TIOCGPTN, &number) == 0;
 }
 
-int direct_await(struct direct *direct, int wait_ms, struct client *client, struct error **err)
+static int await_started(struct direct *direct, int wait_ms, struct client *client,
+                         struct error **err)
 {
     struct message message;
 
@@ -131,17 +132,31 @@ static int send_start(struct direct *direct, const struct text *payload, struct 
     return rc;
 }
 
+/* A guest that can't be reached must not get sshd's pipes: on their way in a
+ * connection that nobody takes they would stay open for good. */
+int direct_await(struct direct *direct, const struct text *payload, int wait_ms,
+                 struct client *client, struct error **err)
+{
+    if (!direct->sent) {
+        if (guest_hello(&direct->stream, wait_ms, client, err) < 0)
+            return -1;
+        direct->sent = true;
+        if (send_start(direct, payload, client, err) < 0)
+            return -1;
+    }
+    return await_started(direct, wait_ms, client, err);
+}
+
 int direct_start(struct direct *direct, int folder, pid_t pid, const struct text *payload,
                  int wait_ms, struct client *client, struct error **err)
 {
+    direct->sent = false;
     direct->control = guest_connect(folder, pid, client, err);
     if (direct->control < 0)
         return -1;
     stream_open(&direct->stream, direct->control, MESSAGE_FROM_GUEST);
     direct->parent = process_open(getppid(), "", NULL);
-    if (send_start(direct, payload, client, err) < 0)
-        return -1;
-    return direct_await(direct, wait_ms, client, err);
+    return direct_await(direct, payload, wait_ms, client, err);
 }
 
 void direct_close(struct direct *direct)

@@ -17,6 +17,7 @@
 struct direct {
     int control; /* the connection to the guest: its end is the session's */
     struct stream stream;
+    bool sent;      /* START was */
     int master;     /* the terminal's, -1 without one */
     bool seen;      /* the bytes are to pass through here (splice.h) */
     int pipes[3];   /* our ends of the command's streams, where seen; else -1 */
@@ -37,7 +38,8 @@ void direct_init(struct direct *direct, bool seen);
 int direct_start(struct direct *direct, int folder, pid_t pid, const struct text *payload,
                  int wait_ms, struct client *client, struct error **err);
 
-int direct_await(struct direct *direct, int wait_ms, struct client *client, struct error **err);
+int direct_await(struct direct *direct, const struct text *payload, int wait_ms,
+                 struct client *client, struct error **err);
 
 /* Runs until the command ends or the client goes away. An error: the container
  * was lost. */

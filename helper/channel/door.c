@@ -79,20 +79,6 @@ static int accept_guest(const struct door *door, pid_t pid, int process, struct 
     }
 }
 
-/* HELLO: what it speaks must have our version in it. */
-static int check_hello(struct stream *stream, struct client *client, struct error **err)
-{
-    cleanup_message struct message hello = {.fds = {-1, -1, -1}};
-
-    if (guest_await(stream, MESSAGE_HELLO, GUEST_ANSWER_MS, &hello, client, err) < 0)
-        return -1;
-    const unsigned char *versions = (const unsigned char *)hello.payload;
-    if (versions[0] <= MESSAGE_VERSION && versions[1] >= MESSAGE_VERSION)
-        return 0;
-    return error_set(err, 0, "its guest speaks versions %u to %u of the control protocol, not %d",
-                     versions[0], versions[1], MESSAGE_VERSION);
-}
-
 static int hand_over(const struct door *door, struct stream *stream,
                      const struct message_listen *terms, struct client *client, struct error **err)
 {
@@ -117,7 +103,7 @@ int door_welcome(struct door *door, pid_t pid, const struct message_listen *term
     if (fd < 0)
         return -1;
     stream_open(&stream, fd, MESSAGE_FROM_GUEST);
-    int rc = check_hello(&stream, client, err);
+    int rc = guest_hello(&stream, GUEST_ANSWER_MS, client, err);
     if (rc == 0)
         rc = hand_over(door, &stream, terms, client, err);
     stream_clear(&stream);

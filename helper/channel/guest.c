@@ -108,3 +108,18 @@ int guest_await(struct stream *stream, enum message_type type, int wait_ms, stru
             return -1;
     }
 }
+
+int guest_hello(struct stream *stream, int wait_ms, struct client *client, struct error **err)
+{
+    cleanup_message struct message hello = {.fds = {-1, -1, -1}};
+
+    if (guest_await(stream, MESSAGE_HELLO, wait_ms, &hello, client, err) < 0)
+        return -1;
+    const unsigned char *versions = (const unsigned char *)hello.payload;
+    if (versions[0] <= MESSAGE_VERSION && versions[1] >= MESSAGE_VERSION)
+        return 0;
+    return error_set(err, 0,
+                     "its guest speaks versions %u to %u of the control protocol, not %d: end "
+                     "the container, and the next login makes another",
+                     versions[0], versions[1], MESSAGE_VERSION);
+}

@@ -31,6 +31,8 @@ int guest_send(int fd, enum message_type type, const void *payload, size_t len, 
  * it hasn't answered: it may be awaited again. */
 int guest_await(struct stream *stream, enum message_type type, int wait_ms, struct message *message,
                 struct client *client, struct error **err);
+/* Awaits HELLO: the versions that the guest speaks must have ours among them. */
+int guest_hello(struct stream *stream, int wait_ms, struct client *client, struct error **err);
 /* The words of an ERROR as an error; returns -1. */
 int guest_error(const struct message *message, struct error **err);
 

@@ -46,6 +46,7 @@ struct container_state {
     char image[IMAGE_ID_SIZE]; /* what it was made of; "" unknown */
     pid_t pid;                 /* 0 where it doesn't run */
     bool running, paused;
+    bool started; /* it has run, once at least: there may be files in it */
 };
 /* Asks, and hands each label of the container to `label`. ERROR_NOT_FOUND: there
  * is none of that name. */

@@ -70,9 +70,15 @@ static int receive_listen(int fd, struct message *m, long long deadline, struct 
     return 0;
 }
 
-int creator_meet(struct creator *c, struct error **err)
+int creator_hello(int fd, int wait_ms)
 {
     static const unsigned char versions[MESSAGE_HELLO_SIZE] = {MESSAGE_VERSION, MESSAGE_VERSION};
+
+    return message_send(fd, MESSAGE_HELLO, versions, sizeof versions, NULL, 0, wait_ms);
+}
+
+int creator_meet(struct creator *c, struct error **err)
+{
     const long long deadline = now_ms() + CREATOR_WAIT_MS;
     cleanup_message struct message m = {.fds = {-1, -1, -1}};
     cleanup_fd int fd = creator_connect(deadline, err);
@@ -81,7 +87,7 @@ int creator_meet(struct creator *c, struct error **err)
         return -1;
     if (!creator_outside(fd, &c->master))
         return error_set(err, 0, "%s: made inside this container", start_path);
-    if (message_send(fd, MESSAGE_HELLO, versions, sizeof versions, NULL, 0, CREATOR_WAIT_MS) < 0)
+    if (creator_hello(fd, CREATOR_WAIT_MS) < 0)
         return error_set(err, errno, "%s", start_path);
     if (receive_listen(fd, &m, deadline, err) < 0)
         return -1;

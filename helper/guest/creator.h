@@ -21,6 +21,9 @@ struct creator {
  * the container is (unix(7), SO_PEERCRED: then pid is 0). Its uid in *uid. */
 bool creator_outside(int fd, uid_t *uid);
 
+/* Says which versions are spoken here. As message_send. */
+int creator_hello(int fd, int wait_ms);
+
 /* Connects, gets the socket and listens on it. */
 int creator_meet(struct creator *c, struct error **err);
 

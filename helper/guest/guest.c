@@ -65,9 +65,11 @@ static void admit(struct guest *g, int fd)
         close(fd);
         return;
     }
-    struct session *s = session_new(fd);
-    if (!s)
+    struct session *s = creator_hello(fd, SESSION_SEND_MS) == 0 ? session_new(fd) : NULL;
+    if (!s) {
+        close(fd);
         return;
+    }
     if (watch(g, fd) < 0) {
         session_free(s);
         return;

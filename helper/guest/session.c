@@ -24,10 +24,8 @@ struct session *session_new(int fd)
 {
     struct session *s = calloc(1, sizeof *s);
 
-    if (!s) {
-        close(fd);
+    if (!s)
         return NULL;
-    }
     s->fd = fd;
     s->report = s->master = -1;
     s->deadline = now_ms() + SESSION_START_MS;

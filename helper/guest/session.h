@@ -48,7 +48,7 @@ struct session {
     bool found;         /* in this round */
 };
 
-/* Takes `fd`. NULL when memory ran out: it is closed. */
+/* Takes `fd`, unless memory ran out: NULL. */
 struct session *session_new(int fd);
 void session_free(struct session *s);
 

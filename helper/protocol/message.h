@@ -17,6 +17,7 @@
  *             helper LISTEN (the socket bound as GUEST_SOCKET)
  *             guest  LISTENING; both close
  *   session   helper connects to GUEST_SOCKET:
+ *             guest  HELLO
  *             helper START
  *             guest  STARTED, or ERROR
  *             helper SIGNAL, any number, any time after START
@@ -35,9 +36,11 @@
  * inside a message; the guest says ERROR first where it can, and a session that
  * was running there ends as above. Nothing else is touched by it.
  *
+ * START waits for HELLO: sshd's pipes are sent to who is there to take them.
+ *
  * Versions: bound to grow. The guest says in HELLO which it speaks, and answers
  * a message of another version with ERROR; so a helper that was upgraded under a
- * running container gets a clear refusal, never a misread message. */
+ * running container has a clear refusal for its user, never a misread message. */
 #ifndef BERTH_PROTOCOL_MESSAGE_H
 #define BERTH_PROTOCOL_MESSAGE_H
 
@@ -54,7 +57,7 @@
 #define GUEST_RUN    GUEST_DIR "/run"
 
 enum message_type {
-    /* guest: HELLO: u8 lowest and u8 highest version spoken. */
+    /* guest: u8 lowest and u8 highest version spoken. */
     MESSAGE_HELLO = 'H',
     /* helper: 1 descriptor, a bound unix stream socket. u32 linger: how many
      * seconds the guest stays without a session (the first one is awaited for 10 s

@@ -81,7 +81,7 @@ static int start_in(const struct joining *j, int folder, const struct record *re
     error_clear(err);
     if (creation_thaw(s, record->id, err) < 0)
         return error_wrap(err, "container %s: its guest has not answered", s->container);
-    return direct_await(j->direct, GUEST_ANSWER_MS, &s->client, err);
+    return direct_await(j->direct, j->payload, GUEST_ANSWER_MS, &s->client, err);
 }
 
 static enum shared_join join_shared(void *data, const struct record *record, struct error **err)

@@ -38,7 +38,16 @@ int owner_ask(struct engine *engine, const struct owner *owner, struct owned *ow
     if (container_ask(engine, name, &owned->state, take_label, &labels, err) < 0)
         return -1;
     owned->ours = labels.matches == 3;
+    owned->keep = owned->keep && owned->state.started;
     return 0;
+}
+
+int owner_end(struct engine *engine, const struct owned *owned, bool *found, struct error **err)
+{
+    if (!owned->keep)
+        return container_delete(engine, owned->state.id, found, err);
+    *found = true;
+    return owned->state.running ? container_stop(engine, owned->state.id, err) : 0;
 }
 
 bool owner_read(struct owner *owner, const char *machine, const char *name, const char *uid,
@@ -73,5 +82,5 @@ int owner_delete(struct engine *engine, const struct owner *owner, bool *found, 
         error_clear(err);
         return 0;
     }
-    return owned.ours ? container_delete(engine, owned.state.id, found, err) : 0;
+    return owned.ours ? owner_end(engine, &owned, found, err) : 0;
 }

@@ -20,7 +20,7 @@ struct owner {
 struct owned {
     bool ours; /* the owner's; else somebody gave it this name */
     struct container_state state;
-    bool keep;       /* made with on_idle = stop */
+    bool keep;       /* made with on_idle = stop, and has run: its files are a person's */
     char policy[17]; /* spec_hash() of what it was made by, "" unknown */
 };
 
@@ -34,8 +34,10 @@ int owner_ask(struct engine *engine, const struct owner *owner, struct owned *ow
 bool owner_read(struct owner *owner, const char *machine, const char *name, const char *uid,
                 const char *session);
 
-/* One DELETE of that container, if it is the owner's; none is success. *found says
- * whether it was there. */
+/* Removes what was found to be the owner's; one that is kept is stopped, and stays.
+ * *found says whether it was there. */
+int owner_end(struct engine *engine, const struct owned *owned, bool *found, struct error **err);
+/* Asks, and does that; none is success. */
 int owner_delete(struct engine *engine, const struct owner *owner, bool *found, struct error **err);
 
 #endif

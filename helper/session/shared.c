@@ -14,6 +14,9 @@ enum {
     /* For somebody else's making of the container: pull aside, its calls' limits. */
     TURN_MS = 60000,
     LOOK_EVERY_MS = 10,
+    /* For other sessions to leave a container in which none can be started. */
+    DEAD_MS = 5000,
+    MAKES_MAX = 3,
 };
 
 struct joining {
@@ -22,6 +25,8 @@ struct joining {
     struct json_object *body;
     char policy[SPEC_HASH_SIZE];
     char dead[CONTAINER_ID_SIZE]; /* the container in which nothing can be started */
+    long long dead_since;         /* now_ms() */
+    int makes;                    /* how many times it was made or started again */
 };
 
 struct watcher_task shared_watch(const struct session *s)
@@ -59,8 +64,13 @@ static int make(struct joining *j, struct error **err)
     const struct watcher_task task = shared_watch(s);
     struct record record = {0};
 
+    if (j->makes++ == MAKES_MAX)
+        return error_set(err, 0, "container %s ended %d times before a session could start in it",
+                         s->container, MAKES_MAX);
     if (watch(j, err) < 0)
         return -1;
+    /* One that is started again keeps its id. */
+    j->dead[0] = '\0';
     record_clear(s->lease.lock);
     if (j->way->make(j->way->data, j->body, &record, err) < 0)
         return -1;
@@ -80,6 +90,7 @@ static int join(struct joining *j, const struct record *record, struct error **e
         return 1;
     case SHARED_DEAD:
         memcpy(j->dead, record->id, sizeof j->dead);
+        j->dead_since = now_ms();
         return 0;
     case SHARED_AGAIN:
         return 0;
@@ -98,6 +109,23 @@ static bool wants_other(const struct joining *j, const struct record *record)
     return p->replace == REPLACE_IDLE || p->on_idle == ON_IDLE_REMOVE;
 }
 
+/* Not with the lock as it was held: that is let go in between. `old` is what is
+ * joined though it isn't what the policy wants, NULL what was made just now. */
+static int join_again(struct joining *j, const struct record *old, struct error **err)
+{
+    struct lease *lease = &j->session->lease;
+    struct record now;
+    int got = lease_try(lease, false, err);
+
+    if (got <= 0 || !record_read(&now, lease->lock) || (old && strcmp(now.id, old->id) != 0))
+        return got < 0 ? -1 : 0;
+    if (old)
+        syslog(LOG_NOTICE,
+               "session=%s joins container %s of an older policy or image: it is in use",
+               j->session->request.session, j->session->container);
+    return join(j, &now, err);
+}
+
 /* One look at the lock and what stands in it: 1 the session runs, 0 look again. */
 static int look(struct joining *j, struct error **err)
 {
@@ -112,17 +140,20 @@ static int look(struct joining *j, struct error **err)
         return -1;
     if (got > 0 && !(record_read(&record, lease->lock) && strcmp(record.id, j->dead) != 0 &&
                      !wants_other(j, &record)))
-        return make(j, err) < 0 ? -1 : look(j, err);
+        return make(j, err) < 0 ? -1 : join_again(j, NULL, err);
     if (got > 0 || !there)
         return 0;
     /* Another policy or image made it, and somebody is in it. */
-    struct record now;
-    got = lease_try(lease, false, err);
-    if (got <= 0 || !record_read(&now, lease->lock) || strcmp(now.id, record.id) != 0)
-        return got < 0 ? -1 : 0;
-    syslog(LOG_NOTICE, "session=%s joins container %s of an older policy or image: it is in use",
-           j->session->request.session, j->session->container);
-    return join(j, &record, err);
+    return join_again(j, &record, err);
+}
+
+/* Other sessions hold on to one whose guest answers nobody. */
+static bool is_stuck(const struct joining *j)
+{
+    struct record record;
+
+    return j->dead[0] && now_ms() - j->dead_since > DEAD_MS &&
+           record_peek(&record, &j->session->lease) && strcmp(record.id, j->dead) == 0;
 }
 
 int shared_start(struct session *s, const struct shared_way *way, struct error **err)
@@ -144,6 +175,11 @@ int shared_start(struct session *s, const struct shared_way *way, struct error *
         if (now_ms() > end)
             rc = error_set(err, 0, "container %s: other logins have been making it for %d s",
                            s->container, TURN_MS / 1000);
+        else if (is_stuck(&j))
+            rc = error_set(err, 0,
+                           "container %s answers no login, and others are in it still: end them, "
+                           "or the container",
+                           s->container);
         else if (client_poll(&s->client, NULL, 0, LOOK_EVERY_MS, err) < 0)
             rc = -1;
         if (rc < 0)

@@ -19,24 +19,26 @@ enum {
     CHECK_EVERY = 60,
 };
 
-/* *found: it was there, and removed unless this fails. One of that name that
- * isn't the owner's counts as none. */
-static int remove_stale(const struct sweep *s, const struct owner *owner, bool *found,
+/* *found: it was there, and removed unless this fails or *kept says that it stays.
+ * One of that name that isn't the owner's counts as none. */
+static int remove_stale(const struct sweep *s, const struct owner *owner, bool *found, bool *kept,
                         struct error **err)
 {
     struct owned owned;
 
-    *found = false;
+    *found = *kept = false;
     if (owner_ask(s->engine, owner, &owned, err) < 0) {
         if (error_kind(*err) != ERROR_NOT_FOUND)
             return -1;
         error_clear(err);
         return 0;
     }
-    *found = owned.ours;
+    /* A kept one whose start was broken off: it is the next login's. */
+    *kept = owned.ours && owned.keep;
+    *found = owned.ours && !owned.keep;
     if (!owned.ours || s->look)
         return 0;
-    return container_delete(s->engine, owned.state.id, found, err);
+    return owner_end(s->engine, &owned, found, err);
 }
 
 static int reach(struct sweep *s, struct error **err)
@@ -117,7 +119,7 @@ static bool sweep_one(void *data, const struct lease *stale)
     struct sweep *s = data;
     const struct owner owner = {s->machine, s->uid, stale->session};
     cleanup_error struct error *err = NULL;
-    bool found = false;
+    bool found = false, kept = false;
     struct record record;
     long long age;
     char state = lease_noted(stale, &age);
@@ -131,12 +133,12 @@ static bool sweep_one(void *data, const struct lease *stale)
         tell(s, &owner, err);
         return false;
     }
-    if (remove_stale(s, &owner, &found, &err) < 0) {
+    if (remove_stale(s, &owner, &found, &kept, &err) < 0) {
         tell(s, &owner, err);
         if (error_kind(err) == ERROR_LOST)
             return false;
     } else {
-        if (found)
+        if (found && !kept)
             tell(s, &owner, NULL);
         if (!s->look && (found || state != WATCHER_CREATING || age > LATE_CREATE_AGE))
             lease_end(stale);

@@ -488,8 +488,13 @@ static void watch_exec(const struct watcher_exec *exec, int pipe)
     if (leader.pid != 0)
         hang_up(exec, &leader);
     lease_unlock(&lease);
-    if (ran && exec->keep && record_peek(&record, &lease))
-        keep(exec->container, &lease, &record);
+    if (ran && exec->keep && record_peek(&record, &lease)) {
+        /* As it was made, whatever the policy says now. */
+        struct watcher_task task = *exec->container;
+        task.stop = record.keep;
+        task.linger = record.linger;
+        keep(&task, &lease, &record);
+    }
 }
 
 int watcher_start_exec(struct watcher *watcher, const struct watcher_exec *exec, struct error **err)

@@ -443,6 +443,24 @@ def test_flood_of_connections(world, login, data_dir, hostile, socket):
     gone(world, 2)
 
 
+@pytest.mark.slow
+def test_guest_that_is_kept_from_answering(world, login, data_dir, hostile):
+    """Who comes then hears of it, and is not left hanging on sshd's pipes."""
+    world.conf.write(mounts=[f"{data_dir}:/data:ro"],
+                     users={"bt-*": {"scope": "user", "linger": "0"}})
+    other = login.start("echo up; read x; echo got $x; exit 4")
+    begun(other)
+    assert login.run("/data/hostile limit").stdout == b"limited\n"
+    got = login.run("echo never", timeout=40)
+    assert (got.returncode, got.stdout) == (254, b""), got
+    assert b"answers no login" in got.stderr, got
+    out, err = other.communicate(b"y\n", timeout=10)
+    assert (out, err, other.returncode) == (b"got y\n", b"", 4)
+    gone(world, 15)
+    assert login.run("echo fine").stdout == b"fine\n"
+    gone(world, 5)
+
+
 @pytest.mark.parametrize("user", ["", "0:0"], ids=["user", "root"])
 def test_own_files_are_read_only(world, login, user):
     """Also to root in the container, who has no capabilities unless berth.conf gives them."""

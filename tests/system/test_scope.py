@@ -379,6 +379,47 @@ def test_stopped_and_started_again_with_its_files(world, login):
     remove(world)
 
 
+@pytest.mark.parametrize("who", ["client", "helper"])
+def test_a_broken_off_start_costs_no_files(world, login, who):
+    """Whenever in the making of a login to a kept container its client or helper ends."""
+    configure(world, linger="0", on_idle="stop")
+    assert login.run("echo mine >/tmp/f").returncode == 0
+
+    def stopped():
+        wait_for(lambda: [r["State"] for r in world.containers()] == ["exited"], 8,
+                 lambda: f"it stopped; {world.containers()}")
+        wait_for(lambda: not world.left_files() and not world.berths(), 8, "nothing else left")
+    stopped()
+    for ms in (0, 15, 30, 45, 60, 90, 130):
+        proc = login.start("cat /tmp/f; sleep 10")
+        wait_for(lambda: world.helpers(), 5, "its helper")
+        time.sleep(ms / 1000)
+        if who == "client":
+            proc.kill()
+        else:
+            for pid in world.helpers():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        proc.communicate()
+        stopped()
+    assert login.run("cat /tmp/f").stdout == b"mine\n"
+    stopped()
+    remove(world)
+
+
+def test_started_again_though_it_was_dead(world, login):
+    """Its keeper killed, and stopped by someone: it has the same id when it is started."""
+    configure(world, linger="300s", on_idle="stop")
+    assert login.run("echo mine >/tmp/f").returncode == 0
+    for pid in world.watchers():
+        os.kill(pid, signal.SIGKILL)
+    world.engine.call("POST", f"/containers/{name_of(world)}/stop?t=0", ok=(204, 304))
+    assert login.run("cat /tmp/f").stdout == b"mine\n"
+    remove(world)
+
+
 # --- scope connection
 
 def test_sessions_of_a_connection_share_a_container(world, login):

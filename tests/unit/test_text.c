@@ -29,6 +29,10 @@ static void test_escape(void **state)
     assert_escaped("gr\xc3\xbc\xc3\x9f", 100, "gr\xc3\xbc\xc3\x9f");
     /* A C1 control in valid UTF-8 moves a terminal's cursor too. */
     assert_escaped("\xc2\x9b", 100, "\\xc2\\x9b");
+    assert_escaped("a\xe2\x80\xae\"", 100, "a\\xe2\\x80\\xae\\\"");
+    assert_escaped("\xe2\x80\xa8\xe2\x81\xa6\xef\xbb\xbf\xd8\x9c", 100,
+                   "\\xe2\\x80\\xa8\\xe2\\x81\\xa6\\xef\\xbb\\xbf\\xd8\\x9c");
+    assert_escaped("\xe2\x80\x93\xd8\x9b", 100, "\xe2\x80\x93\xd8\x9b");
     assert_escaped("\xff\xc3", 100, "\\xff\\xc3");
     assert_escaped("abcdef", 3, "abc...");
     /* A character is never cut in two. */

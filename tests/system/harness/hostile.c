@@ -167,6 +167,15 @@ static int kill_guest(void)
     return puts("killed") < 0;
 }
 
+/* prlimit(2) asks for no more than the same uids and gids. */
+static int limit_guest(void)
+{
+    static const struct rlimit none = {0, 0};
+
+    puts(prlimit(1, RLIMIT_NOFILE, &none, NULL) == 0 ? "limited" : strerror(errno));
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -179,6 +188,8 @@ int main(int argc, char **argv)
         return look();
     if (strcmp(what, "kill") == 0)
         return kill_guest();
+    if (strcmp(what, "limit") == 0)
+        return limit_guest();
     /* As a shell: what it was called with. */
     for (int i = 0; i < argc; i++)
         printf("[%s]", argv[i]);
