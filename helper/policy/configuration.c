@@ -100,22 +100,24 @@ static int value_parse(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *resu
     return 0;
 }
 
-/* Called at a user section's end. */
+/* Called at a user or group section's end. */
 static int title_check(cfg_t *cfg, cfg_opt_t *opt)
 {
     const char *title = cfg_title(cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1));
 
     if (!title || title[0] == '\0')
         return error_set(&current->error, 0,
-                         "%s:%d: the user section that ends here has an empty "
-                         "name: give a login's name or a pattern, as in "
+                         "%s:%d: the %s section that ends here has an empty "
+                         "name: give a %s name or a pattern, as in "
                          "\"student-*\"",
-                         current->path, cfg->line);
+                         current->path, cfg->line, opt->name,
+                         strcmp(opt->name, "user") == 0 ? "login's" : "group's");
     struct error *why = NULL;
     if (value_text(title, false, &why) < 0) {
         cleanup_text struct text shown = {0};
         text_escape(&shown, title, 64);
-        error_wrap(&why, "%s:%d: user \"%s\"", current->path, cfg->line, text_str(&shown));
+        error_wrap(&why, "%s:%d: %s \"%s\"", current->path, cfg->line, opt->name,
+                   text_str(&shown));
         current->error = why;
         return -1;
     }
@@ -148,13 +150,14 @@ static cfg_t *root_new(void)
 {
     cfg_opt_t *engine = table_new(options_engine, 0);
     cfg_opt_t *session = table_new(options_session, 0);
-    cfg_opt_t *top = table_new(options_top, 3);
+    cfg_opt_t *top = table_new(options_top, 4);
     cfg_t *root = NULL;
 
     if (engine && session && top) {
         cfg_opt_t sections[] = {
             CFG_SEC("engine", engine, CFGF_NONE),
             CFG_SEC("defaults", session, CFGF_NONE),
+            CFG_SEC("group", session, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
             CFG_SEC("user", session, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
         };
         memcpy(top, sections, sizeof sections);
@@ -176,6 +179,7 @@ static int root_parse(cfg_t *root, char *data, size_t len, struct error **err)
     if (!file && len > 0)
         return error_set(err, errno, "%s: cannot read", root->filename);
     cfg_set_error_function(root, store_error);
+    cfg_set_validate_func(root, "group", title_check);
     cfg_set_validate_func(root, "user", title_check);
     current = &parse;
     if (file)
@@ -250,11 +254,19 @@ const struct config_section *config_defaults(const struct config *config)
     return (const struct config_section *)cfg_getsec(config->root, "defaults");
 }
 
-const struct config_section *config_user(const struct config *config, size_t index)
+const struct config_section *config_titled(const struct config *config, enum config_kind kind,
+                                           size_t index)
 {
-    if (index >= cfg_size(config->root, "user"))
+    const char *name = kind == CONFIG_GROUP ? "group" : "user";
+
+    if (index >= cfg_size(config->root, name))
         return NULL;
-    return (const struct config_section *)cfg_getnsec(config->root, "user", (unsigned)index);
+    return (const struct config_section *)cfg_getnsec(config->root, name, (unsigned)index);
+}
+
+const char *config_name(const struct config_section *section)
+{
+    return cfg_name(section_cfg(section));
 }
 
 const char *config_title(const struct config_section *section)

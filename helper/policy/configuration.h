@@ -31,8 +31,13 @@ const char *config_path(const struct config *config);
 const struct config_section *config_top(const struct config *config);
 const struct config_section *config_engine(const struct config *config);
 const struct config_section *config_defaults(const struct config *config);
-/* The user sections in file order; NULL past the last. */
-const struct config_section *config_user(const struct config *config, size_t index);
+/* The sections of one kind in file order; NULL past the last. */
+enum config_kind { CONFIG_GROUP, CONFIG_USER };
+const struct config_section *config_titled(const struct config *config, enum config_kind kind,
+                                           size_t index);
+/* Its kind as the file has it ("defaults", "user"), and its title; NULL where it has
+ * none. */
+const char *config_name(const struct config_section *section);
 const char *config_title(const struct config_section *section);
 
 /* Whether the option stands in the section, be it as an empty list. */

@@ -126,6 +126,17 @@ int entry_mount(const char *s, struct mount *out, struct error **err)
     return 0;
 }
 
+int entry_home(const char *s, struct error **err)
+{
+    size_t len = strlen(s);
+
+    if ((value_is_path(s, len) && strspn(s, "/") < len) || value_is_name(s, len))
+        return 0;
+    return error_set(err, 0,
+                     "must be an absolute path other than \"/\" without \".\" and \"..\" in it, "
+                     "or the name of a volume");
+}
+
 /* "size=64m,mode=1777": words of tmpfs(5), each with something in it. */
 static bool tmpfs_options_valid(const char *s)
 {

@@ -8,6 +8,8 @@
 #include "policy/policy.h"
 
 int entry_mount(const char *s, struct mount *out, struct error **err);
+/* Not taken apart: a directory on the host or a volume's name. */
+int entry_home(const char *s, struct error **err);
 int entry_tmpfs(const char *s, struct tmpfs *out, struct error **err);
 int entry_device(const char *s, struct device *out, struct error **err);
 int entry_ulimit(const char *s, struct ulimit *out, struct error **err);

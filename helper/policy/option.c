@@ -4,11 +4,12 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "policy/create.h"
 #include "policy/entry.h"
+#include "policy/limit.h"
 #include "policy/value.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,41 @@ static int set_standby(const struct option *option, struct policy *policy, const
     return value_standby(value, field(option, policy), err);
 }
 
+static int set_audit_format(const struct option *option, struct policy *policy, const char *value,
+                            struct error **err)
+{
+    return value_audit_format(value, field(option, policy), err);
+}
+
+static int set_count(const struct option *option, struct policy *policy, const char *value,
+                     struct error **err)
+{
+    return limit_count(value, field(option, policy), err);
+}
+
+static int set_time(const struct option *option, struct policy *policy, const char *value,
+                    struct error **err)
+{
+    return limit_time(value, field(option, policy), err);
+}
+
+static int set_rate(const struct option *option, struct policy *policy, const char *value,
+                    struct error **err)
+{
+    return limit_rate(value, field(option, policy), err);
+}
+
+/* Read by the merge alone. */
+static int set_inherit(const struct option *option, struct policy *policy, const char *value,
+                       struct error **err)
+{
+    bool ignored;
+
+    (void)option;
+    (void)policy;
+    return value_bool(value, &ignored, err);
+}
+
 static int set_memory(const struct option *option, struct policy *policy, const char *value,
                       struct error **err)
 {
@@ -168,30 +204,6 @@ static int set_endpoint(const struct option *option, struct policy *policy, cons
     return string_replace(&engine->endpoint, value, err);
 }
 
-static int json_object_check(const char *text, size_t len, struct error **err)
-{
-    struct json_tokener *tokener = json_tokener_new();
-
-    if (!tokener)
-        return error_set(err, ENOMEM, "cannot read it");
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-    /* With the NUL: without it a number or a word would seem to go on. */
-    struct json_object *object = json_tokener_parse_ex(tokener, text, (int)len + 1);
-    enum json_tokener_error failure = json_tokener_get_error(tokener);
-    size_t end = json_tokener_get_parse_end(tokener);
-    int result = 0;
-    if (failure != json_tokener_success)
-        result = error_set(err, 0, "not JSON: %s at byte %zu", json_tokener_error_desc(failure),
-                           end);
-    else if (!json_object_is_type(object, json_type_object))
-        result = error_set(err, 0, "not a JSON object: it must begin with \"{\"");
-    else if (end + strspn(text + end, " \t\r\n") != len)
-        result = error_set(err, 0, "has something after the JSON object, at byte %zu", end);
-    json_object_put(object);
-    json_tokener_free(tokener);
-    return result;
-}
-
 /* `value` is the file's path by now. */
 static int set_create(const struct option *option, struct policy *policy, const char *value,
                       struct error **err)
@@ -202,7 +214,7 @@ static int set_create(const struct option *option, struct policy *policy, const 
     cleanup_string char *text = file_read_trusted(value, TRUST_PUBLIC, CREATE_MOST, &len, err);
     if (!text)
         return -1;
-    if (json_object_check(text, len, err) < 0)
+    if (create_check(text, len, err) < 0)
         return error_wrap(err, "%s", value);
     free(*slot);
     *slot = text;
@@ -295,6 +307,8 @@ DEFINE_ADD(ulimit, ulimits, ulimit_count, name)
 
 const struct option options_top[] = {
     {"runtime_dir", set_string, value_path, AT(runtime_dir), .builtin = BERTH_RUNTIMEDIR},
+    {"host_max_sessions", set_count, AT(host_max_sessions), .builtin = "unlimited", .plain = true},
+    {"audit_format", set_audit_format, AT(audit_format), .builtin = "text", .plain = true},
     {0},
 };
 
@@ -308,6 +322,7 @@ const struct option options_engine[] = {
 };
 
 const struct option options_session[] = {
+    {OPTION_INHERIT, set_inherit, .plain = true},
     {"image", set_string, value_image, AT(image)},
     {"pull", set_pull, AT(pull), .builtin = "missing", .plain = true},
     {"channel", set_channel, AT(channel), .builtin = "auto", .plain = true},
@@ -319,18 +334,24 @@ const struct option options_session[] = {
     {"standby_time", set_duration, AT(standby_time), .builtin = "1h", .plain = true},
     {"hangup_grace", set_duration, AT(hangup_grace), .builtin = "5s", .plain = true},
     {"audit_bytes", set_bool, AT(audit_bytes), .builtin = "no", .plain = true},
+    {"max_sessions", set_count, AT(max_sessions), .builtin = "unlimited", .plain = true},
+    {"max_time", set_time, AT(max_time), .builtin = "unlimited", .plain = true},
+    {"idle_timeout", set_time, AT(idle_timeout), .builtin = "unlimited", .plain = true},
+    {"login_rate", set_rate, AT(login_rate), .builtin = "unlimited", .plain = true},
     {"shell", set_shell, AT(shell), .builtin = "auto"},
     {"workdir", set_string, value_path, AT(workdir), .optional = true},
     {"user", set_string, value_user, AT(user), .builtin = "%U:%G", .place = EXPAND_USER},
     {"hostname", set_string, value_hostname, AT(hostname), .optional = true},
     {"network", set_string, value_network, AT(network), .builtin = "none"},
     {"dns", add_string, value_address, AT(dns), .list = true},
+    {"home", set_string, entry_home, AT(home), .optional = true},
     {"mounts", add_mount, .list = true},
     {"tmpfs", add_tmpfs, .list = true},
     {"memory", set_memory, AT(memory), .builtin = "unlimited", .plain = true},
     {"memory_swap", set_memory_swap, AT(memory_swap), .plain = true},
     {"cpus", set_cpus, AT(nano_cpus), .builtin = "unlimited", .plain = true},
     {"pids", set_pids, AT(pids), .builtin = "256", .plain = true},
+    {"cgroup_parent", set_string, limit_cgroup, AT(cgroup_parent), .optional = true},
     {"ulimits", add_ulimit, .list = true, .plain = true},
     {"cap_add", add_capability, AT(cap_add), .list = true, .plain = true},
     {"cap_drop", add_capability, AT(cap_drop), .builtin = "ALL", .list = true, .plain = true},
@@ -428,6 +449,7 @@ void policy_clear(struct policy *policy)
         policy->runtime,        policy->force_command,
         policy->banner,         policy->deny,
         policy->create,         policy->sftp,
+        policy->home,           policy->cgroup_parent,
     };
     struct strings *const lists[] = {
         &policy->dns,    &policy->cap_add, &policy->cap_drop,   &policy->security_opt,

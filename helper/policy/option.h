@@ -30,7 +30,10 @@ struct option {
 /* Each ends with an entry whose name is NULL. */
 extern const struct option options_top[];     /* outside of any section */
 extern const struct option options_engine[];  /* engine */
-extern const struct option options_session[]; /* defaults and user */
+extern const struct option options_session[]; /* defaults, group and user */
+
+/* Of a section itself: "no" leaves out what stands before it. */
+#define OPTION_INHERIT "inherit"
 
 /* Expands and applies one value. `config` is the configuration file's path, for
  * options that name a file. Errors say what is wrong with the value, not which

@@ -3,7 +3,9 @@
 #include "policy/policy.h"
 
 #include "policy/configuration.h"
+#include "policy/groups.h"
 #include "policy/option.h"
+#include "policy/value.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -16,13 +18,34 @@ struct merge {
     const char *login;                      /* its name, escaped for messages */
     const struct config_section **sections; /* those that apply, in order */
     size_t count;
+    policy_trace *trace; /* or NULL */
+    void *data;
 };
 
+static void tell(const struct merge *merge, const struct option *option, const char *value,
+                 const struct config_section *section, unsigned line)
+{
+    const char *name = config_name(section);
+    const struct policy_origin origin = {
+        .option = option->name,
+        .value = value,
+        .list = option->list,
+        .section = section == config_top(merge->config) ? "" : name,
+        .title = config_title(section),
+        .line = line,
+    };
+
+    if (merge->trace)
+        merge->trace(merge->data, &origin);
+}
+
 static int value_apply(const struct merge *merge, const struct option *option,
-                       const struct config_value *value, struct policy *policy, struct error **err)
+                       const struct config_section *section, const struct config_value *value,
+                       struct policy *policy, struct error **err)
 {
     cleanup_text struct text shown = {0};
 
+    tell(merge, option, value->text, section, value->line);
     if (option_apply(option, value->text, merge->account, config_path(merge->config), policy,
                      err) == 0)
         return 0;
@@ -41,6 +64,7 @@ static int builtin_apply(const struct merge *merge, const struct option *option,
         cleanup_string char *value = strndup(s, n);
         if (!value)
             return error_set(err, ENOMEM, "%s", option->name);
+        tell(merge, option, value, merge->sections[0], 0);
         if (option_apply(option, value, merge->account, config, policy, err) < 0)
             return error_wrap(err, "%s: the built-in %s \"%s\"", config, option->name, value);
         s += n + (s[n] == ' ');
@@ -48,23 +72,32 @@ static int builtin_apply(const struct merge *merge, const struct option *option,
     return 0;
 }
 
-/* The value that holds for a scalar: the last one said. */
-static const struct config_value *scalar_value(const struct merge *merge,
-                                               const struct option *option)
+/* The section whose value holds for a scalar: the last one that says it. */
+static const struct config_section *scalar_section(const struct merge *merge,
+                                                   const struct option *option)
 {
     for (size_t i = merge->count; i-- > 0;)
         if (config_said(merge->sections[i], option))
-            return config_value(merge->sections[i], option, 0);
+            return merge->sections[i];
     return NULL;
+}
+
+static const struct config_value *scalar_value(const struct merge *merge,
+                                               const struct option *option)
+{
+    const struct config_section *section = scalar_section(merge, option);
+
+    return section ? config_value(section, option, 0) : NULL;
 }
 
 static int scalar_apply(const struct merge *merge, const struct option *option,
                         struct policy *policy, struct error **err)
 {
-    const struct config_value *value = scalar_value(merge, option);
+    const struct config_section *section = scalar_section(merge, option);
+    const struct config_value *value = section ? config_value(section, option, 0) : NULL;
 
     if (value)
-        return value_apply(merge, option, value, policy, err);
+        return value_apply(merge, option, section, value, policy, err);
     return option->builtin ? builtin_apply(merge, option, policy, err) : 0;
 }
 
@@ -77,7 +110,7 @@ static int list_apply(const struct merge *merge, const struct option *option, st
         const struct config_value *value;
         said = said || config_said(merge->sections[i], option);
         for (size_t j = 0; (value = config_value(merge->sections[i], option, j)); j++)
-            if (value_apply(merge, option, value, policy, err) < 0)
+            if (value_apply(merge, option, merge->sections[i], value, policy, err) < 0)
                 return -1;
     }
     return !said && option->builtin ? builtin_apply(merge, option, policy, err) : 0;
@@ -126,12 +159,15 @@ static int engine_check(const char *path, const struct engine_config *engine, st
     return 0;
 }
 
-static int engine_apply(const struct config *config, const struct account *account,
-                        struct policy *policy, struct error **err)
+/* Who is merged for, and who wants to know; the sections are for each step to say. */
+static int engine_apply(const struct merge *whole, struct policy *policy, struct error **err)
 {
+    const struct config *config = whole->config;
     const struct config_section *top = config_top(config), *engine = config_engine(config);
-    struct merge merge = {.config = config, .account = account, .sections = &top, .count = 1};
+    struct merge merge = *whole;
 
+    merge.sections = &top;
+    merge.count = 1;
     if (table_apply(&merge, options_top, policy, err) < 0)
         return -1;
     merge.sections = &engine;
@@ -176,8 +212,8 @@ static int session_check(const struct merge *merge, struct policy *policy, struc
     }
     if (!policy->image)
         return error_set(err, 0,
-                         "%s: no image for \"%s\": set image in defaults or in a user "
-                         "section that matches",
+                         "%s: no image for \"%s\": set image in defaults or in a group or "
+                         "user section that matches",
                          path, login);
     if (merge->account->uid == 0 && !scalar_value(merge, session_option("user")))
         return error_set(err, 0,
@@ -189,65 +225,144 @@ static int session_check(const struct merge *merge, struct policy *policy, struc
     return targets_check(merge, policy, err);
 }
 
-/* Fills `sections`, which has room for all of them. */
-static size_t sections_match(const struct config *config, const char *name,
-                             const struct config_section **sections)
+static bool any_matches(const char *pattern, const struct strings *names)
 {
-    const struct config_section *user;
+    for (size_t i = 0; i < names->count; i++)
+        if (fnmatch(pattern, names->items[i], 0) == 0)
+            return true;
+    return false;
+}
+
+/* Puts those of a kind that match one of `names` into `merge->sections`. */
+static void sections_match(struct merge *merge, enum config_kind kind, const struct strings *names)
+{
+    const struct config_section *section;
+
+    for (size_t i = 0; (section = config_titled(merge->config, kind, i)); i++)
+        if (any_matches(config_title(section), names))
+            merge->sections[merge->count++] = section;
+}
+
+/* NSS is asked where there is a group section alone: it costs, and may fail. */
+static int groups_match(struct merge *merge, struct error **err)
+{
+    cleanup_strings struct strings asked = {0};
+    const struct strings *groups = merge->account->groups;
+
+    if (!config_titled(merge->config, CONFIG_GROUP, 0))
+        return 0;
+    if (!groups && groups_of(merge->account, &asked, err) < 0)
+        return -1;
+    sections_match(merge, CONFIG_GROUP, groups ? groups : &asked);
+    return 0;
+}
+
+static size_t sections_count(const struct config *config, enum config_kind kind)
+{
     size_t count = 0;
 
-    sections[count++] = config_defaults(config);
-    for (size_t i = 0; (user = config_user(config, i)); i++)
-        if (fnmatch(config_title(user), name, 0) == 0)
-            sections[count++] = user;
+    while (config_titled(config, kind, count))
+        count++;
     return count;
 }
 
-static int session_apply(const struct config *config, const struct account *account,
-                         struct policy *policy, struct error **err)
+/* Allocates and fills `merge->sections`: defaults first, for the caller to free. */
+static int sections_find(struct merge *merge, struct error **err)
 {
-    struct merge merge = {.config = config, .account = account};
-    cleanup_text struct text login = {0};
-    size_t users = 0;
-    int result = -1;
+    const struct config *config = merge->config;
+    char *name[] = {merge->account->name, NULL};
+    const struct strings names = {.items = name, .count = 1};
 
-    text_escape(&login, account->name, 64);
-    merge.login = text_str(&login);
-    while (config_user(config, users))
-        users++;
-    merge.sections = calloc(users + 1, sizeof(void *));
-    if (!merge.sections)
+    merge->sections = calloc(1 + sections_count(config, CONFIG_GROUP) +
+                                 sections_count(config, CONFIG_USER),
+                             sizeof(void *));
+    if (!merge->sections)
         return error_set(err, ENOMEM, "%s", config_path(config));
-    merge.count = sections_match(config, account->name, merge.sections);
-    if (merge.count == 1) {
-        error_set(err, 0, "no user section of %s matches \"%s\"; ask the administrator for one",
-                  config_path(config), merge.login);
-    } else if (table_apply(&merge, options_session, policy, err) == 0) {
-        result = session_check(&merge, policy, err);
-    }
-    free(merge.sections);
-    return result;
+    merge->sections[0] = config_defaults(config);
+    merge->count = 1;
+    if (groups_match(merge, err) < 0)
+        return -1;
+    sections_match(merge, CONFIG_USER, &names);
+    return 0;
 }
 
-static struct policy *policy_make(const struct config *config, const struct account *account,
-                                  struct error **err)
+/* inherit = no: what stands before the last section that says so doesn't count. */
+static void sections_cut(struct merge *merge)
 {
-    struct policy *policy = calloc(1, sizeof *policy);
+    const struct option *inherit = session_option(OPTION_INHERIT);
+    struct error *ignored = NULL;
+
+    for (size_t i = merge->count; i-- > 1;) {
+        bool yes = true;
+        if (config_said(merge->sections[i], inherit))
+            (void)value_bool(config_value(merge->sections[i], inherit, 0)->text, &yes, &ignored);
+        if (!yes) {
+            merge->count -= i;
+            memmove(merge->sections, merge->sections + i, merge->count * sizeof(void *));
+            return;
+        }
+    }
+}
+
+static int session_apply(struct merge *merge, struct policy *policy, struct error **err)
+{
+    if (merge->count == 1)
+        return error_set(err, 0,
+                         "no user or group section of %s matches \"%s\"; ask the administrator "
+                         "for one",
+                         config_path(merge->config), merge->login);
+    sections_cut(merge);
+    if (table_apply(merge, options_session, policy, err) < 0)
+        return -1;
+    return session_check(merge, policy, err);
+}
+
+static struct policy *policy_make(struct merge *merge, struct error **err)
+{
+    cleanup_text struct text login = {0};
+    cleanup_policy struct policy *policy = calloc(1, sizeof *policy);
 
     if (!policy)
-        error_set(err, ENOMEM, "%s", config_path(config));
-    else if (engine_apply(config, account, policy, err) == 0 &&
-             session_apply(config, account, policy, err) == 0)
-        return policy;
-    policy_free(policy);
-    return NULL;
+        error_set(err, ENOMEM, "%s", config_path(merge->config));
+    if (!policy || engine_apply(merge, policy, err) < 0)
+        return NULL;
+    text_escape(&login, merge->account->name, 64);
+    merge->login = text_str(&login);
+    int rc = sections_find(merge, err);
+    if (rc == 0)
+        rc = session_apply(merge, policy, err);
+    free(merge->sections);
+    if (rc < 0)
+        return NULL;
+    struct policy *made = policy;
+    policy = NULL;
+    return made;
+}
+
+struct policy *policy_load_traced(const char *path, const struct account *account,
+                                  policy_trace *trace, void *data, struct error **err)
+{
+    cleanup_config struct config *config = config_load(path, err);
+    struct merge merge = {.config = config, .account = account, .trace = trace, .data = data};
+
+    return config ? policy_make(&merge, err) : NULL;
 }
 
 struct policy *policy_load(const char *path, const struct account *account, struct error **err)
 {
-    cleanup_config struct config *config = config_load(path, err);
+    return policy_load_traced(path, account, NULL, NULL, err);
+}
 
-    return config ? policy_make(config, account, err) : NULL;
+int policy_maps(const char *path, const struct account *account, struct error **err)
+{
+    cleanup_config struct config *config = config_load(path, err);
+    struct merge merge = {.config = config, .account = account};
+
+    if (!config)
+        return -1;
+    int rc = sections_find(&merge, err);
+    free(merge.sections);
+    return rc < 0 ? -1 : merge.count > 1;
 }
 
 static bool engine_varies(const struct config *config)
@@ -271,7 +386,8 @@ struct policy *policy_load_engine(const char *path, const struct account *accoun
 
     if (config && !policy)
         error_set(err, ENOMEM, "%s", path);
-    if (!policy || engine_apply(config, account, policy, err) < 0)
+    const struct merge merge = {.config = config, .account = account};
+    if (!policy || engine_apply(&merge, policy, err) < 0)
         return NULL;
     *each = engine_varies(config);
     struct policy *made = policy;
@@ -283,8 +399,9 @@ struct policy *policy_parse(const char *path, char *data, size_t len, const stru
                             struct error **err)
 {
     cleanup_config struct config *config = config_parse(path, data, len, err);
+    struct merge merge = {.config = config, .account = account};
 
-    return config ? policy_make(config, account, err) : NULL;
+    return config ? policy_make(&merge, err) : NULL;
 }
 
 void policy_free(struct policy *policy)

@@ -16,6 +16,9 @@ struct account {
     char *home;
     uid_t uid;
     gid_t gid;
+    /* The names of his groups; NULL: NSS is asked, where berth.conf has a group
+     * section. */
+    const struct strings *groups;
 };
 
 /* Where the engine is; parsed and checked, not yet reached. */
@@ -39,6 +42,13 @@ enum on_idle { ON_IDLE_REMOVE, ON_IDLE_STOP };
 /* Whether a container that was made by another policy makes room for a new one
  * when nobody uses it. AUTO: yes with ON_IDLE_REMOVE, never with STOP. */
 enum replace { REPLACE_AUTO, REPLACE_IDLE, REPLACE_NEVER };
+
+enum audit_format { AUDIT_TEXT, AUDIT_JSON };
+
+/* So many logins in so many seconds; count 0: any number. */
+struct rate {
+    long long count, seconds;
+};
 
 struct mount {
     char *source; /* absolute path on the host, or a volume's name */
@@ -65,6 +75,8 @@ struct device {
 /* All strings are expanded, owned by the policy, and never NULL unless said. */
 struct policy {
     char *runtime_dir;
+    long long host_max_sessions; /* of all users together, 0: any number */
+    enum audit_format audit_format;
     struct engine_config engine;
 
     char *image; /* empty only where deny is set */
@@ -78,12 +90,17 @@ struct policy {
     long long standby_time; /* s, how long each does */
     bool audit_bytes;       /* the log has the bytes also where berth need not see them */
     long long hangup_grace; /* s, from SIGHUP to SIGKILL where a client went away */
+    long long max_sessions; /* at once, of this user; 0: any number */
+    long long max_time;     /* s, of a session; 0: any time */
+    long long idle_timeout; /* s without a byte either way; 0: any time */
+    struct rate login_rate;
     char *shell;            /* absolute path, or NULL: auto */
     char *workdir;          /* or NULL: the image's */
     char *user;             /* "2001:2001" */
     char *hostname;         /* or NULL: the engine's choice */
     char *network;          /* "none", "bridge", "host" or a network's name */
     struct strings dns;
+    char *home; /* path on the host or a volume's name, at the account's home inside; or NULL */
     struct mount *mounts;
     size_t mount_count;
     struct tmpfs *tmpfs;
@@ -94,6 +111,7 @@ struct policy {
     long long pids;        /* -1: no limit */
     struct ulimit *ulimits;
     size_t ulimit_count;
+    char *cgroup_parent; /* or NULL: the engine's default */
     struct strings cap_add, cap_drop;
     bool no_new_privileges;
     struct strings security_opt;
@@ -115,17 +133,35 @@ struct policy {
 };
 
 /* Reads and checks all of `path` (file.h's rules for a trusted file), whatever
- * `account` is, then merges defaults and every matching `user` section in file
- * order. Errors name FILE:LINE, or FILE where no one line is at fault. NULL on
- * failure; free with policy_free. */
+ * `account` is, then merges defaults, every matching `group` section and every
+ * matching `user` section, each kind in file order. Errors name FILE:LINE, or FILE
+ * where no one line is at fault. NULL on failure; free with policy_free. */
 struct policy *policy_load(const char *path, const struct account *account, struct error **err);
+
+/* Whether a `group` or `user` section matches, or there is an error: -1. 1 or 0. */
+int policy_maps(const char *path, const struct account *account, struct error **err);
+
+/* Where a value comes from: told for every value that counts, in the order in which
+ * they are put together; a list's one by one. */
+struct policy_origin {
+    const char *option;
+    const char *value;   /* as the file has it, not expanded */
+    bool list;           /* it adds to what was told before */
+    const char *section; /* "engine", "defaults", "group", "user", or "" outside of any */
+    const char *title;   /* of a group or user section, else NULL */
+    unsigned line;       /* 0: berth's own default, no file's */
+};
+typedef void policy_trace(void *data, const struct policy_origin *origin);
+/* policy_load, told on the way. */
+struct policy *policy_load_traced(const char *path, const struct account *account,
+                                  policy_trace *trace, void *data, struct error **err);
 
 /* The same for `len` bytes of text that were read already and that it may change;
  * `path` is for messages and for the files that the text names. */
 struct policy *policy_parse(const char *path, char *data, size_t len, const struct account *account,
                             struct error **err);
 
-/* Only what goes by no user section, for an account that need not be mapped:
+/* Only what goes by no group or user section, for an account that need not be mapped:
  * runtime_dir and engine; all else is zeroed. *each says whether another account
  * may have another engine. */
 struct policy *policy_load_engine(const char *path, const struct account *account, bool *each,

@@ -103,6 +103,17 @@ int value_replace(const char *s, enum replace *out, struct error **err)
     return 0;
 }
 
+int value_audit_format(const char *s, enum audit_format *out, struct error **err)
+{
+    static const char *const words[3] = {"text", "json", NULL};
+    int n = 0;
+
+    if (choice(s, words, &n, err) < 0)
+        return -1;
+    *out = (enum audit_format)n;
+    return 0;
+}
+
 int value_duration(const char *s, long long *out, struct error **err)
 {
     static const char units[] = "smhd";

@@ -11,10 +11,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static char *names[] = {(char *)"staff", (char *)"a\"b*", NULL};
+static const struct strings groups = {.items = names, .count = 2};
 static const struct account accounts[] = {
-    {.name = (char *)"alice", .home = (char *)"/home/alice", .uid = 2001, .gid = 2001},
-    {.name = (char *)"../a:b\x1b", .home = (char *)"a/../b:c", .uid = 4294967294, .gid = 0},
-    {.name = (char *)"0", .home = (char *)"/", .uid = 0, .gid = 0},
+    {.name = (char *)"alice",
+     .home = (char *)"/home/alice",
+     .uid = 2001,
+     .gid = 2001,
+     .groups = &groups},
+    {.name = (char *)"../a:b\x1b",
+     .home = (char *)"a/../b:c",
+     .uid = 4294967294,
+     .gid = 0,
+     .groups = &groups},
+    {.name = (char *)"0", .home = (char *)"/", .uid = 0, .gid = 0, .groups = &groups},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

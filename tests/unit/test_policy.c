@@ -158,16 +158,74 @@ static void test_who_matches(void **state)
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         snprintf(text, sizeof text, "user \"%s\" { image = x }", others[i]);
         assert_refused(text, &alice,
-                       "no user section of " CONF " matches \"alice\"; ask the "
+                       "no user or group section of " CONF " matches \"alice\"; ask the "
                        "administrator for one");
     }
     static const struct account odd = {.name = (char *)"a\"\x1b", .home = (char *)"/", .uid = 1};
     assert_refused("defaults { image = x }", &odd,
-                   "no user section of " CONF " matches "
+                   "no user or group section of " CONF " matches "
                    "\"a\\\"\\x1b\"; ask the administrator for one");
     assert_refused("", &alice,
-                   "no user section of " CONF " matches \"alice\"; ask the "
+                   "no user or group section of " CONF " matches \"alice\"; ask the "
                    "administrator for one");
+}
+
+static const char *const lab_names[] = {"users", "lab-1", "staff", NULL};
+static const struct strings lab = {.items = (char **)lab_names, .count = 3};
+static const struct account bea = {.name = (char *)"bea",
+                                   .home = (char *)"/home/bea",
+                                   .uid = 2003,
+                                   .gid = 2003,
+                                   .groups = &lab};
+
+static void test_groups(void **state)
+{
+    /* Between defaults and users, wherever they stand. */
+    static const char text[] = "user bea { pids = 3 }\n"
+                               "group \"lab-*\" { image = b memory = 64m dns = \"9.9.9.9\" }\n"
+                               "group staff { memory = 32m pids = 2 cpus = 1 }\n"
+                               "group others { cpus = 4 deny = \"no\" }\n"
+                               "defaults { image = a pids = 1 dns = \"1.1.1.1\" }\n";
+
+    (void)state;
+    cleanup_policy struct policy *p = policy_for(text, &bea);
+    assert_string_equal(p->image, "b");
+    assert_int_equal(p->memory, 32 << 20);
+    assert_int_equal(p->pids, 3);
+    assert_int_equal(p->nano_cpus, 1000000000);
+    assert_strings(&p->dns, "1.1.1.1|9.9.9.9");
+    assert_null(p->deny);
+    /* A group alone maps a login. */
+    cleanup_policy struct policy *q = policy_for("group staff { image = x }", &bea);
+    assert_string_equal(q->image, "x");
+    assert_refused("group others { image = x }", &bea,
+                   "no user or group section of " CONF " matches \"bea\"; ask the "
+                   "administrator for one");
+    assert_refused("group \"bea\" { image = x }", &bea,
+                   "no user or group section of " CONF " matches \"bea\"; ask the "
+                   "administrator for one");
+}
+
+static void test_inherit(void **state)
+{
+    static const char text[] = "defaults { image = a pids = 1 dns = \"1.1.1.1\" }\n"
+                               "group staff { inherit = no image = b dns = \"2.2.2.2\" }\n"
+                               "user \"*\" { inherit = yes dns = \"3.3.3.3\" }\n";
+
+    (void)state;
+    cleanup_policy struct policy *p = policy_for(text, &bea);
+    assert_string_equal(p->image, "b");
+    assert_int_equal(p->pids, 256);
+    assert_strings(&p->dns, "2.2.2.2|3.3.3.3");
+    cleanup_policy struct policy *q = policy_for(
+        "defaults { image = a } group staff { inherit = no cap_drop = \"MKNOD\" }\n"
+        "user bea { inherit = no image = c }",
+        &bea);
+    assert_string_equal(q->image, "c");
+    assert_strings(&q->cap_drop, "ALL");
+    assert_refused("defaults { image = a } user bea { inherit = no }", &bea,
+                   CONF ": no image for \"bea\": set image in defaults or in a group or user "
+                        "section that matches");
 }
 
 static void test_image_needed(void **state)
@@ -175,7 +233,7 @@ static void test_image_needed(void **state)
     (void)state;
     assert_refused("user alice {}", &alice,
                    CONF ": no image for \"alice\": set image in defaults "
-                        "or in a user section that matches");
+                        "or in a group or user section that matches");
     /* The administrator's own refusal goes first. */
     cleanup_policy struct policy *p = policy_for("user alice { deny = \"closed\" }", &alice);
     assert_string_equal(p->deny, "closed");
@@ -338,6 +396,8 @@ int main(void)
         cmocka_unit_test(test_builtin_lists_give_way),
         cmocka_unit_test(test_empty_string_takes_back),
         cmocka_unit_test(test_who_matches),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_inherit),
         cmocka_unit_test(test_image_needed),
         cmocka_unit_test(test_root_refused),
         cmocka_unit_test(test_expansion),

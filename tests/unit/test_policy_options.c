@@ -55,6 +55,17 @@
 #define TEXT_CPUS "must be a number of CPUs up to 8192, as in \"1.5\" or \"2\", or \"unlimited\""
 #define TEXT_PIDS "must be a number from 1 to 4194304, or \"unlimited\""
 
+#define TEXT_COUNT "must be a number from 1 to 100000, or \"unlimited\""
+#define TEXT_RATE                                                                                  \
+    "must be a number of logins from 1 to 100000, \"/\" and a time, as in \"10/1m\", or "            \
+    "\"unlimited\""
+#define TEXT_CGROUP                                                                                \
+    "must be an absolute path in the cgroup hierarchy, or a systemd slice's name, as in "          \
+    "\"berth.slice\""
+#define TEXT_HOME                                                                                  \
+    "must be an absolute path other than \"/\" without \".\" and \"..\" in it, or the name of a "    \
+    "volume"
+
 #define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 struct case_bad {
@@ -75,6 +86,23 @@ static const struct case_bad bad[] = {
      "must be a number of seconds, or one with s, m, h or d after it, as in \"30m\", at most 3650d"},
     {"hangup_grace", "forever",
      "must be a number of seconds, or one with s, m, h or d after it, as in \"30m\", at most 3650d"},
+    {"inherit", "maybe", TEXT_BOOL},
+    {"max_sessions", "0", TEXT_COUNT},
+    {"max_sessions", "100001", TEXT_COUNT},
+    {"max_time", "0", "must be a second or more, or \"unlimited\""},
+    {"idle_timeout", "x",
+     "must be a number of seconds, or one with s, m, h or d after it, as in \"30m\", at most 3650d"},
+    {"login_rate", "10", TEXT_RATE},
+    {"login_rate", "0/1m", TEXT_RATE},
+    {"login_rate", "10/0", TEXT_RATE},
+    {"login_rate", "10/1m/", TEXT_RATE},
+    {"cgroup_parent", "a/../b", TEXT_CGROUP},
+    {"cgroup_parent", "/..", TEXT_CGROUP},
+    {"cgroup_parent", "/", TEXT_CGROUP},
+    {"cgroup_parent", ".slice", TEXT_CGROUP},
+    {"home", "/", TEXT_HOME},
+    {"home", "a/b", TEXT_HOME},
+    {"home", "/a/../b", TEXT_HOME},
     {"pull", "sometimes", "must be \"missing\", \"always\" or \"never\""},
     {"shell", "sh", "must be \"auto\" or an absolute path"},
     {"shell", "", "must be \"auto\" or an absolute path"},
@@ -200,6 +228,10 @@ static void test_bad(void **state)
     cases_check("user bob", bad, sizeof bad / sizeof bad[0]);
     cases_check("engine", bad_engine, sizeof bad_engine / sizeof bad_engine[0]);
     assert_refused("\nruntime_dir = run", &alice, CONF ":2: runtime_dir \"run\": " TEXT_PATH);
+    assert_refused("host_max_sessions = all", &alice,
+                   CONF ":1: host_max_sessions \"all\": " TEXT_COUNT);
+    assert_refused("audit_format = xml", &alice,
+                   CONF ":1: audit_format \"xml\": must be \"text\" or \"json\"");
 }
 
 /* Whatever the option, its value is text. */
@@ -274,8 +306,11 @@ static void test_good(void **state)
     (void)state;
     cleanup_policy struct policy *p = policy_for(
         "runtime_dir = \"/run/x y\"\n"
+        "host_max_sessions = 500 audit_format = json\n"
         "engine { registry_config = \"/etc/docker.json\" }\n"
         "user alice {\n"
+        " max_sessions = 3 max_time = 4h idle_timeout = 90 login_rate = \"10/1m\"\n"
+        " cgroup_parent = \"/berth/%u\" home = \"/srv/homes/%u\"\n"
         " image = \"registry.example:5000/a/b@sha256:0123\" pull = always shell = \"/bin/bash\"\n"
         " workdir = \"/\" user = \"www-data:33\" hostname = \"" A63 "\" network = \"my_net.1\"\n"
         " dns = {\"2001:db8::1\"} tmpfs = {\"/tmp\", \"/run:size=64m,mode=1777,noexec\"}\n"
@@ -289,7 +324,16 @@ static void test_good(void **state)
         &alice);
 
     assert_string_equal(p->runtime_dir, "/run/x y");
+    assert_int_equal(p->host_max_sessions, 500);
+    assert_int_equal(p->audit_format, AUDIT_JSON);
     assert_string_equal(p->engine.registry_config, "/etc/docker.json");
+    assert_int_equal(p->max_sessions, 3);
+    assert_int_equal(p->max_time, 4 * 3600);
+    assert_int_equal(p->idle_timeout, 90);
+    assert_int_equal(p->login_rate.count, 10);
+    assert_int_equal(p->login_rate.seconds, 60);
+    assert_string_equal(p->cgroup_parent, "/berth/alice");
+    assert_string_equal(p->home, "/srv/homes/alice");
     assert_string_equal(p->image, "registry.example:5000/a/b@sha256:0123");
     assert_int_equal(p->pull, PULL_ALWAYS);
     assert_string_equal(p->shell, "/bin/bash");
