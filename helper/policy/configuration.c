@@ -116,8 +116,7 @@ static int title_check(cfg_t *cfg, cfg_opt_t *opt)
     if (value_text(title, false, &why) < 0) {
         cleanup_text struct text shown = {0};
         text_escape(&shown, title, 64);
-        error_wrap(&why, "%s:%d: %s \"%s\"", current->path, cfg->line, opt->name,
-                   text_str(&shown));
+        error_wrap(&why, "%s:%d: %s \"%s\"", current->path, cfg->line, opt->name, text_str(&shown));
         current->error = why;
         return -1;
     }

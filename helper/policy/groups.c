@@ -32,8 +32,7 @@ static int ask_gids(const struct account *account, gid_t **gids, struct error **
 /* getgrgid(3) says "there is none" in several ways. */
 static bool none_such(int errnum)
 {
-    return errnum == 0 || errnum == ENOENT || errnum == ESRCH || errnum == EBADF ||
-           errnum == EPERM;
+    return errnum == 0 || errnum == ENOENT || errnum == ESRCH || errnum == EBADF || errnum == EPERM;
 }
 
 int groups_of(const struct account *account, struct strings *groups, struct error **err)

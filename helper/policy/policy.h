@@ -94,11 +94,11 @@ struct policy {
     long long max_time;     /* s, of a session; 0: any time */
     long long idle_timeout; /* s without a byte either way; 0: any time */
     struct rate login_rate;
-    char *shell;            /* absolute path, or NULL: auto */
-    char *workdir;          /* or NULL: the image's */
-    char *user;             /* "2001:2001" */
-    char *hostname;         /* or NULL: the engine's choice */
-    char *network;          /* "none", "bridge", "host" or a network's name */
+    char *shell;    /* absolute path, or NULL: auto */
+    char *workdir;  /* or NULL: the image's */
+    char *user;     /* "2001:2001" */
+    char *hostname; /* or NULL: the engine's choice */
+    char *network;  /* "none", "bridge", "host" or a network's name */
     struct strings dns;
     char *home; /* path on the host or a volume's name, at the account's home inside; or NULL */
     struct mount *mounts;

@@ -172,11 +172,8 @@ static void test_who_matches(void **state)
 
 static const char *const lab_names[] = {"users", "lab-1", "staff", NULL};
 static const struct strings lab = {.items = (char **)lab_names, .count = 3};
-static const struct account bea = {.name = (char *)"bea",
-                                   .home = (char *)"/home/bea",
-                                   .uid = 2003,
-                                   .gid = 2003,
-                                   .groups = &lab};
+static const struct account bea = {
+    .name = (char *)"bea", .home = (char *)"/home/bea", .uid = 2003, .gid = 2003, .groups = &lab};
 
 static void test_groups(void **state)
 {

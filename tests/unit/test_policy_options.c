@@ -57,13 +57,13 @@
 
 #define TEXT_COUNT "must be a number from 1 to 100000, or \"unlimited\""
 #define TEXT_RATE                                                                                  \
-    "must be a number of logins from 1 to 100000, \"/\" and a time, as in \"10/1m\", or "            \
+    "must be a number of logins from 1 to 100000, \"/\" and a time, as in \"10/1m\", or "          \
     "\"unlimited\""
 #define TEXT_CGROUP                                                                                \
     "must be an absolute path in the cgroup hierarchy, or a systemd slice's name, as in "          \
     "\"berth.slice\""
 #define TEXT_HOME                                                                                  \
-    "must be an absolute path other than \"/\" without \".\" and \"..\" in it, or the name of a "    \
+    "must be an absolute path other than \"/\" without \".\" and \"..\" in it, or the name of a "  \
     "volume"
 
 #define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
