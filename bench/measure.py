@@ -42,13 +42,13 @@ class Session:
         return data, time.perf_counter()
 
     def read_until(self, end):
-        seen = b""
+        seen = b""      # the last bytes alone: a download comes before some ends
         while end not in seen:
             data, when = self.read()
             if not data:
                 raise Failed(f"{self.name}: ended with {self.process.wait()} after {seen!r}: "
                              f"{self.process.stderr.read()[-300:]!r}")
-            seen += data
+            seen = seen[-100:] + data
         return when
 
     def close_input(self):
