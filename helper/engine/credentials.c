@@ -2,11 +2,11 @@
 
 #include "engine/credentials.h"
 
+#include "base/base64.h"
 #include "base/text.h"
 
 #include <errno.h>
 #include <json-c/json.h>
-#include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,17 +26,6 @@ static char *registry_of(const char *image)
     return strdup(DOCKER_HUB);
 }
 
-/* Same alphabet for URLs: RFC 4648, 5. */
-static void base64_to_url(char *s)
-{
-    for (; *s; s++) {
-        if (*s == '+')
-            *s = '-';
-        else if (*s == '/')
-            *s = '_';
-    }
-}
-
 static char *auth_encode(const char *user, const char *password, const char *registry)
 {
     struct json_object *o = json_object_new_object();
@@ -45,16 +34,7 @@ static char *auth_encode(const char *user, const char *password, const char *reg
     json_object_object_add(o, "password", json_object_new_string(password));
     json_object_object_add(o, "serveraddress", json_object_new_string(registry));
     const char *json = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
-    size_t size = json ? strlen(json) * 4 / 3 + 8 : 0;
-    char *out = json ? malloc(size) : NULL;
-    if (out) {
-        if (b64_ntop((const unsigned char *)json, strlen(json), out, size) < 0) {
-            free(out);
-            out = NULL;
-        } else {
-            base64_to_url(out);
-        }
-    }
+    char *out = json ? base64_url(json, strlen(json)) : NULL;
     json_object_put(o);
     return out;
 }
@@ -70,7 +50,7 @@ static int auth_recode(const char *encoded, const char *registry, char **auth, s
         free(plain);
         return 0;
     }
-    int len = plain ? b64_pton(encoded, (unsigned char *)plain, size - 1) : 0;
+    ssize_t len = plain ? base64_decode(encoded, (unsigned char *)plain) : 0;
     char *colon = len > 0 ? memchr(plain, ':', (size_t)len) : NULL;
     if (!colon) {
         rc = error_set(err, plain ? 0 : ENOMEM, "\"auth\" of %s is not base64 of user:password",
