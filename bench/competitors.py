@@ -72,6 +72,13 @@ def _refilled(run, uid):
     return lambda: wait_until(lambda: waiting() >= STANDING, 20, "standby containers")
 
 
+def _set_env():
+    """The line that the installed 50-berth.conf has."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                           "../sshd_config.d/50-berth.conf.in")) as f:
+        return next(line.strip() for line in f if line.split()[:1] == ["SetEnv"])
+
+
 def berth(place, prefix, name):
     helper = os.path.join(prefix, "libexec/berth/berth-session")
     if not os.access(helper, os.F_OK):
@@ -88,7 +95,7 @@ defaults {{ image = "{IMAGE}"  pull = "never" }}
 user "{USER}" {{ {BERTHS[name]} }}
 """)
     port = place.sshd("berth-" + short, [f"ForceCommand exec {helper} --config {conf}",
-                                         "MaxSessions 2000"])
+                                         _set_env(), "MaxSessions 2000"])
     return Competitor(name, port, place.key,
                       settle=_refilled(run, place.uid) if name == STANDBY else None)
 
