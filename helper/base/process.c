@@ -50,6 +50,24 @@ int process_open(pid_t pid, const char *cgroup, enum process_place *place)
     return fd;
 }
 
+unsigned long long process_started(pid_t pid)
+{
+    char path[64], text[1024];
+    unsigned long long ticks;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    /* The name, which may hold anything, stands in brackets; the start is field 22. */
+    const char *field = strrchr(text, ')');
+    for (int i = 2; field && i < 22; i++)
+        field = strchr(field + 1, ' ');
+    return field && sscanf(field, " %llu", &ticks) == 1 ? ticks : 0;
+}
+
 bool process_exit_status(int pidfd, int *wait_status)
 {
     struct info info = {.mask = INFO_EXIT};

@@ -25,4 +25,8 @@ bool process_exit_status(int pidfd, int *wait_status);
  * third less. */
 void process_trim(void);
 
+/* When it was started, in the ticks of /proc/PID/stat: with the pid a name that no
+ * other process gets before the next boot. 0: there is none, or /proc doesn't show it. */
+unsigned long long process_started(pid_t pid);
+
 #endif

@@ -3,19 +3,23 @@
 #include "main/reap_command.h"
 
 #include "base/text.h"
+#include "policy/value.h"
 #include "session/reap.h"
 
 #include <getopt.h>
 #include <json-c/json.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char usage[] =
-    "Usage: berth reap [--config FILE] [--dry-run] [--json]\n"
+    "Usage: berth reap [--config FILE] [--user UID] [--dry-run] [--json]\n"
     "Removes the containers of all users that belong to no living session, and to no\n"
     "one that lingers or stands by. As root.\n"
     "\n"
     "  --config FILE  the configuration [" BERTH_CONFIG "]\n"
+    "  --user UID     this user's alone, and none but those that have a lock file\n"
     "  --dry-run      only tell what it would remove\n"
     "  --json         an array of objects in place of lines\n"
     "  --help         this text\n"
@@ -100,9 +104,9 @@ static int finish(struct tally *tally)
     return tally->failed ? 1 : 0;
 }
 
-static int run(const char *config, bool look, bool json)
+static int run(const struct reap_task *task, bool json)
 {
-    struct tally tally = {.look = look};
+    struct tally tally = {.look = task->look};
     const struct reap_report report = {
         .container = on_container, .failed = on_failed, .data = &tally};
     cleanup_error struct error *err = NULL;
@@ -113,31 +117,47 @@ static int run(const char *config, bool look, bool json)
     }
     if (json)
         tally.list = json_object_new_array();
-    if (reap_run(config, look, &report, &err) == 0)
+    if (reap_run(task, &report, &err) == 0)
         return finish(&tally);
     say(error_text(err));
     json_object_put(tally.list);
     return 1;
 }
 
+static bool uid_read(const char *text, uid_t *uid)
+{
+    long long number;
+
+    if (!value_decimal(text, strlen(text), UINT32_MAX - 1, &number))
+        return false;
+    *uid = (uid_t)number;
+    return true;
+}
+
 int reap_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"dry-run", no_argument, NULL, 'n'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    const char *config = BERTH_CONFIG;
-    bool look = false, json = false;
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"user", required_argument, NULL, 'u'},
+        {"dry-run", no_argument, NULL, 'n'},      {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    struct reap_task task = {.config = BERTH_CONFIG};
+    bool json = false;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 'c':
-            config = optarg;
+            task.config = optarg;
+            break;
+        case 'u':
+            if (!uid_read(optarg, &task.uid)) {
+                say("--user takes a uid, a number");
+                return 2;
+            }
+            task.one = true;
             break;
         case 'n':
-            look = true;
+            task.look = true;
             break;
         case 'j':
             json = true;
@@ -153,5 +173,5 @@ int reap_command(int argc, char **argv)
         say("takes no arguments: see berth reap --help");
         return 2;
     }
-    return run(config, look, json);
+    return run(&task, json);
 }

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* A sticky bit doesn't help: it keeps others from renaming what is there, not
  * from making what isn't there yet. */
@@ -50,7 +51,30 @@ static int source_check(int fd, const char *path, struct error **err)
     return 0;
 }
 
-int mount_source_check(const char *path, struct error **err)
+/* Who gets a last part that isn't there; NULL: nobody. */
+struct maker {
+    uid_t uid;
+    gid_t gid;
+    bool made;
+};
+
+/* In a directory that was checked: only root could be in the way. */
+static int source_make(int fd, const char *part, const char *path, struct maker *maker,
+                       struct error **err)
+{
+    if (mkdirat(fd, part, 0700) < 0)
+        return error_set(err, errno, "%s: cannot make", path);
+    cleanup_fd int made = openat(fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (made < 0 || fchown(made, maker->uid, maker->gid) < 0 || fchmod(made, 0700) < 0) {
+        error_set(err, errno, "%s: cannot give it to uid %u", path, (unsigned)maker->uid);
+        (void)unlinkat(fd, part, AT_REMOVEDIR);
+        return -1;
+    }
+    maker->made = true;
+    return 0;
+}
+
+static int walk(const char *path, struct maker *maker, struct error **err)
 {
     if (path[0] != '/')
         return error_set(err, 0, "%s: not an absolute path", path);
@@ -76,6 +100,8 @@ int mount_source_check(const char *path, struct error **err)
             return -1;
         i += len;
         int next = openat(fd, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (next < 0 && errno == ENOENT && maker && path[i + strspn(path + i, "/")] == '\0')
+            return source_make(fd, part, path, maker, err);
         if (next < 0 && errno == EACCES)
             return error_set(err, 0,
                              "%.*s: the login may not look there, so it can't be checked: "
@@ -86,4 +112,18 @@ int mount_source_check(const char *path, struct error **err)
         close_fd(&fd);
         fd = next;
     }
+}
+
+int mount_source_check(const char *path, struct error **err)
+{
+    return walk(path, NULL, err);
+}
+
+int mount_source_make(const char *path, uid_t uid, gid_t gid, bool *made, struct error **err)
+{
+    struct maker maker = {.uid = uid, .gid = gid};
+    int rc = walk(path, &maker, err);
+
+    *made = maker.made;
+    return rc;
 }

@@ -3,6 +3,7 @@
 #include "session/lease.h"
 
 #include "base/file.h"
+#include "base/runtime.h"
 #include "protocol/message.h"
 
 #include <dirent.h>
@@ -16,54 +17,6 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-
-static int open_runtime_dir(const char *path, struct error **err)
-{
-    struct stat st;
-    cleanup_fd int top = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (top < 0 || fstat(top, &st) < 0)
-        return error_set(err, errno,
-                         "runtime directory %s: cannot open (systemd-tmpfiles --create "
-                         "makes it, or: mkdir -m 1777 %s)",
-                         path, path);
-    if (st.st_uid != 0)
-        return error_set(err, 0, "runtime directory %s: owned by uid %u, must be root's", path,
-                         (unsigned)st.st_uid);
-    if (st.st_mode & (S_IWGRP | S_IWOTH) && !(st.st_mode & S_ISVTX))
-        return error_set(err, 0,
-                         "runtime directory %s: others may write it, and it isn't sticky: "
-                         "chmod 1777 it",
-                         path);
-    return release_fd(&top);
-}
-
-static int open_user_dir(const char *runtime_dir, uid_t uid, bool make, struct error **err)
-{
-    char name[16];
-    struct stat st;
-    cleanup_fd int top = open_runtime_dir(runtime_dir, err);
-
-    if (top < 0)
-        return -1;
-    snprintf(name, sizeof name, "%u", (unsigned)uid);
-    if (make && mkdirat(top, name, 0700) < 0 && errno != EEXIST)
-        return error_set(err, errno, "runtime directory %s/%s: cannot make", runtime_dir, name);
-    cleanup_fd int dir = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir < 0 && errno == ENOENT && !make)
-        return error_set_kind(err, ERROR_NOT_FOUND, "runtime directory %s/%s: there is none",
-                              runtime_dir, name);
-    if (dir < 0 || fstat(dir, &st) < 0)
-        return error_set(err, errno, "runtime directory %s/%s: cannot open; remove what is there",
-                         runtime_dir, name);
-    if (st.st_uid != uid || (st.st_mode & 0777) != 0700)
-        return error_set(err, 0,
-                         "runtime directory %s/%s: owned by uid %u with mode %04o, must be "
-                         "uid %u's with 0700: remove it",
-                         runtime_dir, name, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777,
-                         (unsigned)uid);
-    return release_fd(&dir);
-}
 
 static void lock_name(char name[32], const char *session)
 {
@@ -92,7 +45,7 @@ int lease_take(struct lease *lease, const char *runtime_dir, uid_t uid, const ch
 {
     *lease = (struct lease){.dir = -1, .lock = -1};
     snprintf(lease->session, sizeof lease->session, "%s", session);
-    lease->dir = open_user_dir(runtime_dir, uid, true, err);
+    lease->dir = runtime_open_user(runtime_dir, uid, true, err);
     if (lease->dir < 0)
         return -1;
     lease->lock = openat(lease->dir, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
@@ -134,7 +87,7 @@ static int open_lease(struct lease *lease, const char *runtime_dir, uid_t uid, c
 {
     *lease = (struct lease){.dir = -1, .lock = -1, .make = make};
     snprintf(lease->session, sizeof lease->session, "%s", key);
-    lease->dir = open_user_dir(runtime_dir, uid, make, err);
+    lease->dir = runtime_open_user(runtime_dir, uid, make, err);
     return lease->dir < 0 ? -1 : 0;
 }
 
@@ -281,7 +234,7 @@ void lease_close(struct lease *lease)
 bool lease_is_key(const char *key)
 {
     static const char digits[] = "0123456789abcdef";
-    size_t digit = key[0] == 'n';
+    size_t digit = key[0] == 'n' || key[0] == 'u';
 
     if (strcmp(key, "user") == 0)
         return true;
@@ -347,7 +300,7 @@ int lease_each_user(const char *runtime_dir, lease_user *visit, void *data, stru
     const struct dirent *entry;
     struct stat st;
     uid_t uid;
-    cleanup_fd int top = open_runtime_dir(runtime_dir, err);
+    cleanup_fd int top = runtime_open(runtime_dir, err);
     DIR *dir = top >= 0 ? open_list(top) : NULL;
 
     if (!dir)

@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* 16 hex digits for a session's own, "user" for the user's shared container, "n"
- * and 15 hex digits for a connection's. */
+/* 16 hex digits for a session's own, "user" for the user's shared container, "u" and 15
+ * hex digits for that of one of several names of a uid, "n" and 15 hex digits for a
+ * connection's. */
 enum { LEASE_SESSION_SIZE = 17 };
 
 struct lease {
@@ -30,7 +31,7 @@ int lease_take(struct lease *lease, const char *runtime_dir, uid_t uid, const ch
 int lease_publish(const struct lease *lease, struct error **err);
 bool lease_is_shared(const char *key);
 bool lease_is_connections(const char *key);
-/* Whether it is one of the three kinds above. */
+/* Whether it is one of the kinds above. */
 bool lease_is_key(const char *key);
 
 /* For a shared container, whose lock file has a name from the start: opens the

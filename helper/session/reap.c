@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "engine/container.h"
 #include "engine/listing.h"
+#include "policy/connection.h"
 #include "policy/policy.h"
 #include "session/identity.h"
 #include "session/lease.h"
@@ -307,26 +308,56 @@ static int reach(struct reap *r, const struct http_target *target, const struct 
     return engine_negotiate(r->engine, err) < 0 ? place_unreached(policy, err) : 0;
 }
 
-int reap_run(const char *config, bool look, const struct reap_report *report, struct error **err)
+/* One user's, by his own engine, which is asked where there is something to ask alone. */
+static int reap_one(struct reap *r, uid_t uid, struct error **err)
+{
+    struct round round = {.reap = r, .uid = uid, .own = true, .end = now_ms() + USER_MS};
+    cleanup_policy struct policy *policy = load_own(r, uid, err);
+    struct lease lease;
+
+    if (!policy)
+        return -1;
+    r->runtime_dir = policy->runtime_dir;
+    if (lease_find(&lease, r->runtime_dir, uid, "", err) < 0) {
+        if (error_kind(*err) != ERROR_NOT_FOUND)
+            return -1;
+        error_clear(err);
+        return 0;
+    }
+    const struct http_target target = target_of(&policy->engine);
+    engine_free(sweep_user(&round, &target, &lease));
+    lease_close(&lease);
+    return 0;
+}
+
+static int reap_all(struct reap *r, struct error **err)
 {
     static char name[] = "root", home[] = "/root";
     const struct account root = {.name = name, .home = home};
     bool each;
-    cleanup_policy struct policy *policy = policy_load_engine(config, &root, &each, err);
+    cleanup_policy struct policy *policy = policy_load_engine(r->config, &root, &each, err);
 
     if (!policy)
         return -1;
-    struct reap r = {
-        .config = config, .runtime_dir = policy->runtime_dir, .look = look, .report = report};
+    r->runtime_dir = policy->runtime_dir;
+    if (!r->look)
+        connection_sweep(r->runtime_dir);
     const struct http_target target = target_of(&policy->engine);
-    identity_machine(r.machine);
-    int rc = each ? 0 : reach(&r, &target, policy, err);
+    int rc = each ? 0 : reach(r, &target, policy, err);
     if (rc == 0)
-        rc = lease_each_user(r.runtime_dir, reap_user, &r, err);
-    if (rc == 0 && r.engine && !r.away) {
-        struct round round = {.reap = &r, .engine = r.engine};
+        rc = lease_each_user(r->runtime_dir, reap_user, r, err);
+    if (rc == 0 && r->engine && !r->away) {
+        struct round round = {.reap = r, .engine = r->engine};
         reap_orphans(&round);
     }
-    engine_free(r.engine);
+    engine_free(r->engine);
     return rc;
+}
+
+int reap_run(const struct reap_task *task, const struct reap_report *report, struct error **err)
+{
+    struct reap r = {.config = task->config, .look = task->look, .report = report};
+
+    identity_machine(r.machine);
+    return task->one ? reap_one(&r, task->uid, err) : reap_all(&r, err);
 }

@@ -24,8 +24,15 @@ struct reap_report {
     void *data;
 };
 
-/* As root. With `look` it only tells what it would remove. -1 where nothing could
+struct reap_task {
+    const char *config;
+    bool look; /* only tell what would be removed */
+    bool one;  /* the user `uid` alone, and what has a lock file: quick where there is none */
+    uid_t uid;
+};
+
+/* As root. -1 where nothing could
  * be done at all. */
-int reap_run(const char *config, bool look, const struct reap_report *report, struct error **err);
+int reap_run(const struct reap_task *task, const struct reap_report *report, struct error **err);
 
 #endif

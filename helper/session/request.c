@@ -29,27 +29,47 @@ const char *request_kind_name(enum request_kind kind)
     return names[kind];
 }
 
-/* Whose uid it is can't be told from the uid alone where two names share it. */
-static int refuse_ambiguous(const struct account *account, const char *user, struct error **err)
+static char *two_names(const struct account *account, const char *where, const char *other)
 {
-    int rc = 0;
+    return text_format("uid %u has two names%s, %s and %s: give each its own, or have pam_berth "
+                       "tell them apart",
+                       (unsigned)account->uid, where, account->name, other);
+}
+
+/* Whose uid it is can't be told from the uid alone where two names share it. */
+static int note_ambiguous(struct request *request, const char *user, struct error **err)
+{
+    const struct account *account = &request->account;
     const struct passwd *pw;
+    bool found = false;
     FILE *file = fopen("/etc/passwd", "re");
 
-    while (file && rc == 0 && (pw = fgetpwent(file)))
-        if (pw->pw_uid == account->uid && strcmp(pw->pw_name, account->name) != 0)
-            rc = error_set(err, 0,
-                           "uid %u has two names in /etc/passwd, %s and %s: give each its own",
-                           (unsigned)account->uid, account->name, pw->pw_name);
+    while (file && !found && (pw = fgetpwent(file))) {
+        found = pw->pw_uid == account->uid && strcmp(pw->pw_name, account->name) != 0;
+        if (found)
+            request->ambiguous = two_names(account, " in /etc/passwd", pw->pw_name);
+    }
     if (file)
         fclose(file);
-    if (rc < 0 || !user || strcmp(user, account->name) == 0)
-        return rc;
-    pw = getpwnam(user);
-    if (pw && pw->pw_uid == account->uid)
-        return error_set(err, 0, "uid %u has two names, %s and %s: give each its own",
-                         (unsigned)account->uid, account->name, user);
-    return 0;
+    if (!found && user && strcmp(user, account->name) != 0) {
+        pw = getpwnam(user);
+        found = pw && pw->pw_uid == account->uid;
+        if (found)
+            request->ambiguous = two_names(account, "", user);
+    }
+    request->twin = found;
+    return found && !request->ambiguous ? error_set(err, ENOMEM, "account") : 0;
+}
+
+static int account_set(struct account *account, const struct passwd *pw, struct error **err)
+{
+    free(account->name);
+    free(account->home);
+    account->uid = pw->pw_uid;
+    account->gid = pw->pw_gid;
+    account->name = strdup(pw->pw_name);
+    account->home = strdup(pw->pw_dir);
+    return account->name && account->home ? 0 : error_set(err, ENOMEM, "account");
 }
 
 static int read_account(struct account *account, struct error **err)
@@ -60,13 +80,28 @@ static int read_account(struct account *account, struct error **err)
     const struct passwd *pw = getpwuid(uid);
     if (!pw)
         return error_set(err, errno, "no account has uid %u", (unsigned)uid);
-    account->uid = uid;
-    account->gid = pw->pw_gid;
-    account->name = strdup(pw->pw_name);
-    account->home = strdup(pw->pw_dir);
-    if (!account->name || !account->home)
-        return error_set(err, ENOMEM, "account");
-    return 0;
+    return account_set(account, pw, err);
+}
+
+int request_vouch(struct request *request, const char *runtime_dir, struct error **err)
+{
+    struct connection *vouched = &request->vouched;
+    const struct passwd *pw;
+
+    if (!request->connection ||
+        !connection_read(vouched, runtime_dir, request->connection, request->account.uid)) {
+        *vouched = (struct connection){0};
+        return request->ambiguous ? error_set(err, 0, "login: %s", request->ambiguous) : 0;
+    }
+    if (strcmp(vouched->name, request->account.name) == 0)
+        return 0;
+    request->twin = true;
+    errno = 0;
+    pw = getpwnam(vouched->name);
+    if (!pw || pw->pw_uid != request->account.uid)
+        return error_set(err, errno, "login: %s, as pam_berth has it, is no account of uid %u",
+                         vouched->name, (unsigned)request->account.uid);
+    return account_set(&request->account, pw, err) < 0 ? -1 : 1;
 }
 
 /* The Subsystem line's command: "internal-sftp -u 022" or a path, not the
@@ -102,7 +137,7 @@ int request_read(struct request *request, struct strings *env, struct error **er
     *env = (struct strings){0};
     read_connection(request);
     if (identity_session(request->session, err) < 0 || read_account(&request->account, err) < 0 ||
-        refuse_ambiguous(&request->account, request_getenv(request, "USER"), err) < 0)
+        note_ambiguous(request, request_getenv(request, "USER"), err) < 0)
         return error_wrap(err, "login");
 
     const char *command = request_getenv(request, "SSH_ORIGINAL_COMMAND");
@@ -125,5 +160,6 @@ void request_free(struct request *request)
     free(request->command);
     free(request->term);
     free(request->connection);
+    free(request->ambiguous);
     strings_free(&request->env);
 }

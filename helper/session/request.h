@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "policy/connection.h"
 #include "policy/policy.h"
 
 #include <stdbool.h>
@@ -16,18 +17,25 @@ struct request {
     enum request_kind kind;
     char *command; /* SSH_ORIGINAL_COMMAND; NULL for a shell */
     bool tty;
-    char *term;         /* TERM, or NULL */
-    char *connection;   /* SSH_CONNECTION, or NULL: not run by sshd */
-    char client[64];    /* its first word, or "unknown" */
-    char port[8];       /* its second, or "0" */
-    struct strings env; /* the whole environment as sshd gave it */
-    char session[17];   /* 16 random hex digits */
+    char *term;                /* TERM, or NULL */
+    char *connection;          /* SSH_CONNECTION, or NULL: not run by sshd */
+    char client[64];           /* its first word, or "unknown" */
+    char port[8];              /* its second, or "0" */
+    struct strings env;        /* the whole environment as sshd gave it */
+    char session[17];          /* 16 random hex digits */
+    char *ambiguous;           /* why the uid alone doesn't say who it is, or NULL */
+    bool twin;                 /* another name has the same uid: nothing by uid is his alone */
+    struct connection vouched; /* what pam_berth says; its id is "" where it says nothing */
 };
 
 /* Takes the environment over from `env` (NAME=value list, kept) and asks NSS
- * for getuid()'s account. Refused: a uid without an account; one that
+ * for getuid()'s account. Refused: a uid without an account. Ambiguous: one that
  * /etc/passwd gives two names; USER naming another account of the same uid. */
 int request_read(struct request *request, struct strings *env, struct error **err);
+/* Asks what pam_berth vouches for in RUNTIME. 1: the account is another one of the same
+ * uid by that; 0: it is the one that was read. Refused: an ambiguous one for which nothing
+ * is vouched. */
+int request_vouch(struct request *request, const char *runtime_dir, struct error **err);
 void request_free(struct request *request);
 
 /* The value of a variable, or NULL. */

@@ -109,13 +109,20 @@ static int choose_key(struct session *s, struct error **err)
 
     switch (s->policy->scope) {
     case SCOPE_USER:
-        snprintf(key, sizeof key, "user");
+        if (s->request.twin)
+            snprintf(key, sizeof key, "u%015" PRIx64, text_hash(s->request.account.name) >> 4);
+        else
+            snprintf(key, sizeof key, "user");
         break;
     case SCOPE_CONNECTION:
         if (!s->request.connection)
             return error_set(err, 0, "scope = connection, and no SSH_CONNECTION: run me by sshd");
-        /* Addresses and ports of both sides: one at a time has these. */
-        snprintf(key, sizeof key, "n%015" PRIx64, text_hash(s->request.connection) >> 4);
+        /* Addresses and ports of both sides: one at a time has these. Whom a namesake
+         * could choose his own to fit goes by what nobody can choose. */
+        if (s->request.twin)
+            snprintf(key, sizeof key, "n%.15s", s->request.vouched.id);
+        else
+            snprintf(key, sizeof key, "n%015" PRIx64, text_hash(s->request.connection) >> 4);
         break;
     case SCOPE_SESSION:
     default:
@@ -126,13 +133,35 @@ static int choose_key(struct session *s, struct error **err)
     return 0;
 }
 
+/* Whoever the uid's first name is, the policy is the vouched one's. Berth.conf is read
+ * twice only where a uid has several names. */
+static int load_policy(struct session *s, const char *config, struct error **err)
+{
+    struct request *r = &s->request;
+    int other = 0;
+
+    if (r->ambiguous) {
+        bool each;
+        cleanup_policy struct policy *top = policy_load_engine(config, &r->account, &each, err);
+        if (!top || request_vouch(r, top->runtime_dir, err) < 0)
+            return -1;
+    }
+    s->policy = policy_load(config, &r->account, err);
+    if (s->policy && !r->ambiguous)
+        other = request_vouch(r, s->policy->runtime_dir, err);
+    if (other > 0) {
+        policy_free(s->policy);
+        s->policy = policy_load(config, &r->account, err);
+    }
+    return s->policy && other >= 0 ? 0 : -1;
+}
+
 /* Everything that can refuse without the engine. */
 static int admit(struct session *s, const char *config, struct strings *env, struct error **err)
 {
     if (request_read(&s->request, env, err) < 0)
         return -1;
-    s->policy = policy_load(config, &s->request.account, err);
-    if (!s->policy || permit(s, err) < 0 || check_mounts(s, err) < 0 ||
+    if (load_policy(s, config, err) < 0 || permit(s, err) < 0 || check_mounts(s, err) < 0 ||
         check_tls(&s->policy->engine, err) < 0)
         return -1;
     const struct engine_config *engine = &s->policy->engine;

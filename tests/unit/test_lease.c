@@ -196,6 +196,12 @@ static void test_keys(void **state)
     assert_true(lease_is_key("user"));
     assert_true(lease_is_key("00000000000000a1"));
     assert_true(lease_is_key("n0000000000000a1"));
+    assert_true(lease_is_key("u0000000000000a1"));
+    assert_true(lease_is_shared("u0000000000000a1"));
+    assert_false(lease_is_connections("u0000000000000a1"));
+    assert_false(lease_is_key("u00000000000000a1"));
+    assert_false(lease_is_key("u"));
+    assert_false(lease_is_key("un00000000000000"));
     assert_false(lease_is_key(""));
     assert_false(lease_is_key("n"));
     assert_false(lease_is_key("users"));

@@ -33,6 +33,8 @@ static void test_name_and_labels_agree(void **state)
     assert_true(is_owned("berth-3d1219c7-2001-user", "2001", "user"));
     assert_true(is_owned("berth-3d1219c7-0-9f8e7d6c5b4a3921", "0", "9f8e7d6c5b4a3921"));
     assert_true(is_owned("berth-3d1219c7-2001-n8e7d6c5b4a39210", "2001", "n8e7d6c5b4a39210"));
+    assert_true(is_owned("berth-3d1219c7-2001-u8e7d6c5b4a39210", "2001", "u8e7d6c5b4a39210"));
+    assert_false(is_owned("berth-3d1219c7-2001-user", "2001", "u8e7d6c5b4a39210"));
     assert_true(is_owned("berth-3d1219c7-4294967294-user", "4294967294", "user"));
     /* A committed image's labels on another's container. */
     assert_false(is_owned("web", "2001", "user"));

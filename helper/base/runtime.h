@@ -1,0 +1,19 @@
+/* The runtime directory: root's, sticky, and in it each user's own. */
+#ifndef BERTH_BASE_RUNTIME_H
+#define BERTH_BASE_RUNTIME_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* O_PATH. Refused: one that isn't root's, or that others may write and that isn't
+ * sticky. */
+int runtime_open(const char *path, struct error **err);
+
+/* RUNTIME/UID; with `make` it is made where it isn't there, and is the caller's (fsuid).
+ * Refused: a link, somebody else's, one that is open to others. ERROR_NOT_FOUND: there
+ * is none. */
+int runtime_open_user(const char *path, uid_t uid, bool make, struct error **err);
+
+#endif

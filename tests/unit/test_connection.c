@@ -1,0 +1,249 @@
+#include "config.h"
+
+#include "policy/connection.h"
+
+#include "base/file.h"
+#include "base/process.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PEER "192.0.2.7 50022 192.0.2.1 22"
+
+static char top[] = "/tmp/berth-connection-XXXXXX";
+static char folder_path[64];
+
+static int make(void **state)
+{
+    (void)state;
+    if (!mkdtemp(top) || chmod(top, 01777) < 0)
+        return -1;
+    snprintf(folder_path, sizeof folder_path, "%s/" CONNECTION_FOLDER, top);
+    return 0;
+}
+
+static int drop(void **state)
+{
+    (void)state;
+    (void)rmdir(folder_path);
+    return rmdir(top);
+}
+
+static void need_root(void)
+{
+    if (getuid() != 0)
+        skip(); /* what is vouched for is root's */
+}
+
+static int open_folder(void)
+{
+    struct error *err = NULL;
+    int folder = connection_folder(top, &err);
+
+    if (err)
+        print_error("%s\n", error_text(err));
+    assert_true(folder >= 0);
+    return folder;
+}
+
+static struct connection living(const char *name)
+{
+    struct connection c = {.id = "00000000000000a1",
+                           .uid = 2001,
+                           .sshd = getpid(),
+                           .started = process_started(getpid()),
+                           .peer = PEER};
+
+    snprintf(c.name, sizeof c.name, "%s", name);
+    return c;
+}
+
+static void test_there_and_back(void **state)
+{
+    const struct connection c = living("alice = bob\ttoo");
+    struct connection read = {0};
+    struct error *err = NULL;
+    struct stat st;
+
+    (void)state;
+    need_root();
+    cleanup_fd int folder = open_folder();
+    assert_int_equal(fstat(folder, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0711);
+    assert_false(connection_read(&read, top, PEER, 2001));
+    assert_int_equal(connection_publish(folder, &c, &err), 0);
+    assert_true(connection_read(&read, top, PEER, 2001));
+    assert_string_equal(read.id, c.id);
+    assert_string_equal(read.name, c.name);
+    assert_string_equal(read.peer, PEER);
+    assert_int_equal(read.sshd, getpid());
+    /* Another connection, another uid. */
+    assert_false(connection_read(&read, top, "192.0.2.7 50023 192.0.2.1 22", 2001));
+    assert_false(connection_read(&read, top, PEER, 2002));
+    connection_withdraw(folder, &c);
+    assert_false(connection_read(&read, top, PEER, 2001));
+}
+
+static void test_the_next_one_of_the_same_addresses(void **state)
+{
+    const struct connection old = living("alice");
+    struct connection new = living("bob"), read;
+    struct error *err = NULL;
+
+    (void)state;
+    need_root();
+    snprintf(new.id, sizeof new.id, "00000000000000b2");
+    cleanup_fd int folder = open_folder();
+    assert_int_equal(connection_publish(folder, &old, &err), 0);
+    assert_int_equal(connection_publish(folder, &new, &err), 0);
+    /* Whose end comes late takes away nothing that isn't its own. */
+    connection_withdraw(folder, &old);
+    assert_true(connection_read(&read, top, PEER, 2001));
+    assert_string_equal(read.name, "bob");
+    connection_withdraw(folder, &new);
+}
+
+/* A pid that nobody has any more, or that another one has. */
+static void test_an_sshd_that_is_gone(void **state)
+{
+    struct connection c = living("alice"), read;
+    struct error *err = NULL;
+    pid_t pid = fork();
+
+    (void)state;
+    if (pid == 0)
+        _exit(0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    need_root();
+    cleanup_fd int folder = open_folder();
+    c.started++;
+    assert_int_equal(connection_publish(folder, &c, &err), 0);
+    assert_false(connection_read(&read, top, PEER, 2001));
+    c = living("alice");
+    c.sshd = pid;
+    assert_int_equal(connection_publish(folder, &c, &err), 0);
+    assert_false(connection_read(&read, top, PEER, 2001));
+    connection_sweep(top);
+    assert_int_equal(rmdir(folder_path), 0);
+}
+
+static void test_a_sweep_leaves_the_living(void **state)
+{
+    const struct connection c = living("alice");
+    struct connection read;
+    struct error *err = NULL;
+
+    (void)state;
+    need_root();
+    cleanup_fd int folder = open_folder();
+    assert_int_equal(connection_publish(folder, &c, &err), 0);
+    connection_sweep(top);
+    assert_true(connection_read(&read, top, PEER, 2001));
+    connection_withdraw(folder, &c);
+}
+
+static void test_peers_that_are_none(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "UNKNOWN 65535 UNKNOWN 65535",
+                                      "192.0.2.7 1 192.0.2.1",
+                                      "../../etc/passwd 1 x 2",
+                                      ". 1 192.0.2.1 2",
+                                      "192.0.2.7 1 192.0.2.1 22 5",
+                                      "a\nb 1 c 2"};
+    struct connection c = living("alice");
+
+    (void)state;
+    need_root();
+    cleanup_fd int folder = open_folder();
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cleanup_error struct error *err = NULL;
+        snprintf(c.peer, sizeof c.peer, "%s", bad[i]);
+        assert_int_equal(connection_publish(folder, &c, &err), -1);
+        assert_int_equal(error_kind(err), ERROR_NOT_FOUND);
+    }
+    cleanup_error struct error *err = NULL;
+    c = living("alice\nname=root");
+    assert_int_equal(connection_publish(folder, &c, &err), -1);
+}
+
+static void put(int folder, const char *name, const char *text, mode_t mode, uid_t owner)
+{
+    cleanup_fd int fd = openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    assert_int_equal(fchown(fd, owner, (gid_t)-1), 0);
+    assert_int_equal(fchmod(fd, mode), 0);
+}
+
+static void test_files_that_are_not_roots_or_not_whole(void **state)
+{
+    static const char name[] = "192.0.2.7_50022_192.0.2.1_22";
+    char good[512];
+    struct connection read;
+
+    (void)state;
+    need_root();
+    cleanup_fd int folder = open_folder();
+    snprintf(good, sizeof good,
+             "berth-connection 1\nid=00000000000000a1\nuid=2001\nsshd=%d %llu\npeer=" PEER
+             "\nname=alice\n",
+             (int)getpid(), process_started(getpid()));
+    put(folder, name, good, 0644, 0);
+    assert_true(connection_read(&read, top, PEER, 2001));
+    put(folder, name, good, 0666, 0);
+    assert_false(connection_read(&read, top, PEER, 2001));
+    put(folder, name, good, 0644, 2001);
+    assert_false(connection_read(&read, top, PEER, 2001));
+    for (size_t len = 0; len < strlen(good); len++) {
+        char cut[512];
+        snprintf(cut, sizeof cut, "%.*s", (int)len, good);
+        put(folder, name, cut, 0644, 0);
+        assert_false(connection_read(&read, top, PEER, 2001));
+    }
+    assert_int_equal(unlinkat(folder, name, 0), 0);
+    assert_int_equal(symlinkat("/etc/passwd", folder, name), 0);
+    assert_false(connection_read(&read, top, PEER, 2001));
+    assert_int_equal(unlinkat(folder, name, 0), 0);
+}
+
+static void test_a_folder_of_somebody_elses(void **state)
+{
+    cleanup_error struct error *err = NULL;
+
+    (void)state;
+    need_root();
+    (void)rmdir(folder_path);
+    assert_int_equal(mkdir(folder_path, 0777), 0);
+    assert_int_equal(chown(folder_path, 2001, (gid_t)-1), 0);
+    assert_int_equal(connection_folder(top, &err), -1);
+    assert_non_null(strstr(error_text(err), "root's"));
+    assert_int_equal(rmdir(folder_path), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_the_next_one_of_the_same_addresses),
+        cmocka_unit_test(test_an_sshd_that_is_gone),
+        cmocka_unit_test(test_a_sweep_leaves_the_living),
+        cmocka_unit_test(test_peers_that_are_none),
+        cmocka_unit_test(test_files_that_are_not_roots_or_not_whole),
+        cmocka_unit_test(test_a_folder_of_somebody_elses),
+    };
+
+    return cmocka_run_group_tests(tests, make, drop);
+}
