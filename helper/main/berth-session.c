@@ -8,6 +8,7 @@
 
 #include <getopt.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,11 +27,12 @@ const char *__asan_default_options(void)
 #endif
 
 static const char usage[] =
-    "Usage: berth-session [--config FILE]\n"
+    "Usage: berth-session [--config FILE] [--shell]\n"
     "Runs the login that sshd handed over in a container of its own.\n"
     "sshd starts it: ForceCommand exec " BERTH_LIBEXECDIR "/berth-session\n"
     "\n"
     "  --config FILE  the configuration [" BERTH_CONFIG "]\n"
+    "  --shell        berth-shell runs it, and has marked the variables\n"
     "  --help         this text\n"
     "  --version      the version\n"
     "\n"
@@ -60,6 +62,25 @@ static int take_environment(struct strings *env)
     return clearenv();
 }
 
+/* berth-shell has put a "+" before each, so that no loader or library read it on the
+ * way here; another one is none of the session's. */
+static void unmark_environment(struct strings *env)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < env->count; i++) {
+        char *entry = env->items[i];
+        env->items[i] = NULL;
+        if (entry[0] != '+') {
+            free(entry);
+            continue;
+        }
+        memmove(entry, entry + 1, strlen(entry));
+        env->items[kept++] = entry;
+    }
+    env->count = kept;
+}
+
 /* As the command did: sshd then tells its client exit-signal (RFC 4254, 6.10). No
  * core is dumped: protect() saw to that. */
 static void end_by(int number)
@@ -76,11 +97,13 @@ static void end_by(int number)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"shell", no_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'V'},
                                             {NULL, 0, NULL, 0}};
     const char *config = BERTH_CONFIG;
     struct strings env = {0};
+    bool marked = false;
     int option;
 
     protect();
@@ -95,6 +118,9 @@ int main(int argc, char **argv)
         case 'c':
             config = optarg;
             break;
+        case 's':
+            marked = true;
+            break;
         case 'h':
             return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
         case 'V':
@@ -108,6 +134,8 @@ int main(int argc, char **argv)
         outcome_tell("berth-session takes no arguments: see berth-session --help");
         return OUTCOME_REFUSED;
     }
+    if (marked)
+        unmark_environment(&env);
     openlog("berth-session", LOG_PID, LOG_AUTHPRIV);
     struct session_end end = session_run(config, &env);
     strings_free(&env);
