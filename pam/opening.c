@@ -1,0 +1,179 @@
+#include "config.h"
+
+#include "pam/opening.h"
+
+#include "pam/peer.h"
+#include "pam/sweep.h"
+#include "pam/variables.h"
+
+#include "base/file.h"
+#include "base/process.h"
+#include "base/runtime.h"
+#include "policy/connection.h"
+#include "policy/mount.h"
+
+#include <errno.h>
+#include <security/pam_ext.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/random.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#define DATA     "pam_berth"
+#define VARIABLE "BERTH_CONNECTION"
+
+/* Kept with the handle, from open_session to close_session. */
+struct opened {
+    char *config;
+    char *runtime_dir;
+    uid_t uid;
+    struct connection connection; /* its id is "" where there is no file */
+};
+
+static void opened_free(pam_handle_t *pamh, void *data, int status)
+{
+    struct opened *opened = data;
+
+    (void)pamh;
+    (void)status;
+    free(opened->config);
+    free(opened->runtime_dir);
+    free(opened);
+}
+
+/* As the user, so that it is his from the first moment and a limit on him holds. */
+static int directory_make(const char *runtime_dir, const struct account *account,
+                          struct error **err)
+{
+    setfsgid(account->gid);
+    setfsuid(account->uid);
+    cleanup_fd int dir = runtime_open_user(runtime_dir, account->uid, true, err);
+    setfsuid(geteuid());
+    setfsgid(getegid());
+    return dir < 0 ? -1 : 0;
+}
+
+static int home_make(const struct login *login, const struct policy *policy, struct error **err)
+{
+    bool made = false;
+
+    if (!policy->home || policy->home[0] != '/' || !policy->engine.socket)
+        return 0;
+    if (mount_source_make(policy->home, login->account.uid, login->account.gid, &made, err) < 0)
+        return error_wrap(err, "home");
+    if (made)
+        pam_syslog(login->pamh, LOG_NOTICE, "user \"%s\": made home %s", text_str(&login->shown),
+                   policy->home);
+    return 0;
+}
+
+static int id_make(char id[CONNECTION_ID_SIZE], struct error **err)
+{
+    unsigned char bytes[8];
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return error_set(err, errno, "getrandom");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+    return 0;
+}
+
+/* sshd's own variable, as it stands now. */
+static bool peer_read(const struct login *login, char peer[CONNECTION_PEER_SIZE])
+{
+    const char *said = pam_getenv(login->pamh, "SSH_CONNECTION");
+
+    return said && (size_t)snprintf(peer, CONNECTION_PEER_SIZE, "%s", said) < CONNECTION_PEER_SIZE;
+}
+
+/* Without addresses, or with forged ones, nothing is vouched: a uid of several names is
+ * then refused by the helper, and the log lacks the id. */
+static int vouch(const struct login *login, struct opened *opened, struct error **err)
+{
+    struct connection c = {
+        .uid = login->account.uid, .sshd = getpid(), .started = process_started(getpid())};
+    cleanup_error struct error *none = NULL;
+
+    if (!peer_read(login, c.peer) || !peer_is_ours(c.peer)) {
+        pam_syslog(login->pamh, LOG_NOTICE,
+                   "user \"%s\": sshd has no TCP connection that fits its SSH_CONNECTION: "
+                   "nothing is vouched for",
+                   text_str(&login->shown));
+        return 0;
+    }
+    if ((size_t)snprintf(c.name, sizeof c.name, "%s", login->account.name) >= sizeof c.name)
+        return error_set(err, ENAMETOOLONG, "name of the login");
+    cleanup_fd int folder = connection_folder(opened->runtime_dir, err);
+    if (folder < 0 || id_make(c.id, err) < 0 || connection_publish(folder, &c, err) < 0)
+        return -1;
+    opened->connection = c;
+    return 0;
+}
+
+static int variable_set(const struct login *login, const char *id, struct error **err)
+{
+    char entry[sizeof VARIABLE + CONNECTION_ID_SIZE];
+
+    if (!id[0])
+        return 0;
+    snprintf(entry, sizeof entry, VARIABLE "=%s", id);
+    if (pam_putenv(login->pamh, entry) != PAM_SUCCESS)
+        return error_set(err, ENOMEM, VARIABLE);
+    pam_syslog(login->pamh, LOG_INFO, "open connection=%s user=\"%s\" uid=%u", id,
+               text_str(&login->shown), (unsigned)login->account.uid);
+    return 0;
+}
+
+static int prepare(const struct login *login, struct opened *opened, struct error **err)
+{
+    cleanup_policy struct policy *policy = login_policy(login, err);
+
+    if (!policy)
+        return -1;
+    opened->uid = login->account.uid;
+    opened->config = strdup(login->arguments.config);
+    opened->runtime_dir = strdup(policy->runtime_dir);
+    if (!opened->config || !opened->runtime_dir)
+        return error_set(err, ENOMEM, "runtime directory");
+    if (directory_make(policy->runtime_dir, &login->account, err) < 0 ||
+        vouch(login, opened, err) < 0)
+        return -1;
+    return policy->deny ? 0 : home_make(login, policy, err);
+}
+
+int opening_make(const struct login *login, struct error **err)
+{
+    struct opened *opened = calloc(1, sizeof *opened);
+    cleanup_error struct error *uncleared = NULL;
+
+    if (!opened || pam_set_data(login->pamh, DATA, opened, opened_free) != PAM_SUCCESS) {
+        free(opened);
+        return error_set(err, ENOMEM, "session");
+    }
+    int rc = prepare(login, opened, err);
+    if (variables_clear(login->pamh, &uncleared) < 0 && rc == 0)
+        rc = error_set(err, 0, "%s", error_text(uncleared));
+    return rc < 0 ? -1 : variable_set(login, opened->connection.id, err);
+}
+
+bool opening_end(pam_handle_t *pamh)
+{
+    const void *data = NULL;
+    cleanup_error struct error *none = NULL;
+
+    if (pam_get_data(pamh, DATA, &data) != PAM_SUCCESS || !data)
+        return false;
+    const struct opened *opened = data;
+    if (!opened->runtime_dir || !opened->config)
+        return false;
+    if (opened->connection.id[0]) {
+        cleanup_fd int folder = connection_folder(opened->runtime_dir, &none);
+        if (folder >= 0)
+            connection_withdraw(folder, &opened->connection);
+    }
+    sweep_start(opened->config, opened->uid);
+    return true;
+}
