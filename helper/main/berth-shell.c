@@ -59,9 +59,11 @@ static int environment_mark(struct strings *env, const struct wanted *wanted)
         if (strings_take(env, text_format("+%s", *entry)) < 0)
             return -1;
     }
-    if (wanted->command)
-        return strings_take(env, text_format("+" COMMAND "=%s", wanted->command));
-    return 0;
+    if (wanted->command && strings_take(env, text_format("+" COMMAND "=%s", wanted->command)) < 0)
+        return -1;
+    /* Ours, for the C library: no cache of freed memory, which a session would keep for
+     * hours. */
+    return strings_add(env, "GLIBC_TUNABLES=glibc.malloc.tcache_count=0");
 }
 
 /* Without strerror(3), which would look for a translation. */
