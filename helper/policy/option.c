@@ -449,7 +449,8 @@ void policy_clear(struct policy *policy)
         policy->runtime,        policy->force_command,
         policy->banner,         policy->deny,
         policy->create,         policy->sftp,
-        policy->home,           policy->cgroup_parent,
+        policy->home,           policy->home_at,
+        policy->cgroup_parent,
     };
     struct strings *const lists[] = {
         &policy->dns,    &policy->cap_add, &policy->cap_drop,   &policy->security_opt,

@@ -4,6 +4,7 @@
 
 #include "policy/configuration.h"
 #include "policy/groups.h"
+#include "policy/home.h"
 #include "policy/option.h"
 #include "policy/value.h"
 
@@ -199,6 +200,13 @@ static int targets_check(const struct merge *merge, const struct policy *policy,
     return 0;
 }
 
+static int home_put(const struct merge *merge, struct policy *policy, struct error **err)
+{
+    if (home_apply(policy, merge->account, err) == 0)
+        return 0;
+    return error_wrap(err, "%s:%u: home", config_path(merge->config), session_line(merge, "home"));
+}
+
 /* What no option can tell by itself. */
 static int session_check(const struct merge *merge, struct policy *policy, struct error **err)
 {
@@ -220,9 +228,9 @@ static int session_check(const struct merge *merge, struct policy *policy, struc
                          "%s: \"%s\" is uid 0 and would be root in its container: set user "
                          "in a user section that matches, where that is meant",
                          path, login);
-    if (limits_check(merge, policy, err) < 0)
+    if (limits_check(merge, policy, err) < 0 || targets_check(merge, policy, err) < 0)
         return -1;
-    return targets_check(merge, policy, err);
+    return home_put(merge, policy, err);
 }
 
 static bool any_matches(const char *pattern, const struct strings *names)

@@ -100,7 +100,8 @@ struct policy {
     char *hostname; /* or NULL: the engine's choice */
     char *network;  /* "none", "bridge", "host" or a network's name */
     struct strings dns;
-    char *home; /* path on the host or a volume's name, at the account's home inside; or NULL */
+    char *home;    /* path on the host or a volume's name; or NULL */
+    char *home_at; /* the account's home, where that is mounted: one of `mounts`; or NULL */
     struct mount *mounts;
     size_t mount_count;
     struct tmpfs *tmpfs;

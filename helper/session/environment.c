@@ -73,6 +73,8 @@ int environment_make(struct strings *env, const struct policy *policy,
     if (rc == 0)
         rc = add(env, "LOGNAME", request->account.name);
     if (rc == 0)
+        rc = add(env, "HOME", policy->home_at);
+    if (rc == 0)
         rc = add(env, "SHELL", policy->shell);
     if (rc == 0)
         rc = add(env, "SSH_CONNECTION", request->connection);

@@ -44,6 +44,22 @@ static int permit(const struct session *s, struct error **err)
     return 0;
 }
 
+/* A home that isn't there yet is the one mistake here that each new login makes. */
+static int mount_refused(const struct session *s, const struct mount *mount, struct error **err)
+{
+    const struct policy *p = s->policy;
+    const struct account *account = &s->request.account;
+
+    if (!p->home_at || strcmp(mount->target, p->home_at) != 0)
+        return error_wrap(err, "mount %s", mount->target);
+    if (error_kind(*err) != ERROR_NOT_FOUND)
+        return error_wrap(err, "home %s", p->home_at);
+    return error_wrap(err,
+                      "home %s is missing; the administrator can make it (install -d -m 0700 "
+                      "-o %u -g %u %s) or have pam_berth do so",
+                      p->home_at, (unsigned)account->uid, (unsigned)account->gid, p->home);
+}
+
 /* What an engine on this machine mounts as root must be what was meant. */
 static int check_mounts(const struct session *s, struct error **err)
 {
@@ -51,7 +67,7 @@ static int check_mounts(const struct session *s, struct error **err)
 
     for (size_t i = 0; p->engine.socket && i < p->mount_count; i++)
         if (!p->mounts[i].volume && mount_source_check(p->mounts[i].source, err) < 0)
-            return error_wrap(err, "mount %s", p->mounts[i].target);
+            return mount_refused(s, &p->mounts[i], err);
     return 0;
 }
 

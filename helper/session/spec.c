@@ -77,6 +77,7 @@ static void set_limits(struct json_object *host, const struct policy *p)
     if (p->nano_cpus)
         set_number(host, "NanoCpus", p->nano_cpus);
     set_number(host, "PidsLimit", p->pids);
+    set_string(host, "CgroupParent", p->cgroup_parent);
     struct json_object *ulimits = json_object_new_array();
     for (size_t i = 0; i < p->ulimit_count; i++) {
         struct json_object *u = json_object_new_object();

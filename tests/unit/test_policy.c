@@ -29,9 +29,12 @@ static void test_builtin(void **state)
     assert_null(p->hostname);
     assert_string_equal(p->network, "none");
     assert_strings(&p->dns, "");
+    assert_null(p->home);
+    assert_null(p->home_at);
     assert_int_equal(p->mount_count, 0);
     assert_int_equal(p->tmpfs_count, 0);
     assert_int_equal(p->memory, 0);
+    assert_null(p->cgroup_parent);
     assert_int_equal(p->memory_swap, 0);
     assert_int_equal(p->nano_cpus, 0);
     assert_int_equal(p->pids, 256);
@@ -225,6 +228,42 @@ static void test_inherit(void **state)
                         "section that matches");
 }
 
+static void test_home(void **state)
+{
+    (void)state;
+    cleanup_policy struct policy *p = policy_for(
+        "defaults { image = x home = \"/srv/%u\" mounts = {\"/srv/x:/x\"} }\nuser alice { }",
+        &alice);
+    assert_string_equal(p->home_at, "/home/alice");
+    assert_string_equal(p->workdir, "/home/alice");
+    assert_int_equal(p->mount_count, 2);
+    assert_string_equal(p->mounts[1].source, "/srv/alice");
+    assert_string_equal(p->mounts[1].target, "/home/alice");
+    assert_false(p->mounts[1].read_only);
+    assert_false(p->mounts[1].volume);
+
+    cleanup_policy struct policy *volume = policy_for(
+        "user alice { image = x home = \"home-%u\" workdir = \"/w\" }", &alice);
+    assert_string_equal(volume->mounts[0].source, "home-alice");
+    assert_true(volume->mounts[0].volume);
+    assert_string_equal(volume->workdir, "/w");
+
+    cleanup_policy struct policy *none = policy_for(
+        "defaults { image = x home = v }\nuser alice { home = \"\" }", &alice);
+    assert_null(none->home_at);
+    assert_null(none->workdir);
+    assert_int_equal(none->mount_count, 0);
+
+    assert_refused("user alice { image = x\n home = v mounts = {\"/a:/home/alice\"} }", &alice,
+                   CONF ":2: home: mounts has something else at \"/home/alice\", the login's home");
+    assert_refused("user alice { image = x\n home = v tmpfs = {\"/home/alice\"} }", &alice,
+                   CONF ":2: home: tmpfs has something else at \"/home/alice\", the login's home");
+    /* Whoever is refused anyway hears nothing of it. */
+    cleanup_policy struct policy *out = policy_for(
+        "user alice { home = v mounts = {\"/a:/home/alice\"} deny = \"no\" }", &alice);
+    assert_string_equal(out->deny, "no");
+}
+
 static void test_image_needed(void **state)
 {
     (void)state;
@@ -349,7 +388,29 @@ static void test_hostile_homes(void **state)
                  homes[i].shown);
         assert_refused("user \"*\" { mounts = {\"%h:/x\"} image = x }", &who, expected);
     }
+    for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++) {
+        struct account who = alice;
+        who.home = (char *)homes[i].home;
+        snprintf(expected, sizeof expected,
+                 CONF ":2: home: %%h would put in the login's home \"%s\", " BAD_HOME,
+                 homes[i].shown);
+        assert_refused("user \"*\" { image = x\nhome = v }", &who, expected);
+    }
+    static const char *const paths[] = {"/", "//", "/./a", "/a/."};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct account who = alice;
+        who.home = (char *)paths[i];
+        snprintf(expected, sizeof expected,
+                 CONF ":1: home: the login's home in the system's user database is \"%s\": must be "
+                      "an absolute path other than \"/\" without \".\" and \"..\" in it",
+                 paths[i]);
+        assert_refused("user \"*\" { image = x home = v }", &who, expected);
+    }
     struct account who = alice;
+    who.home = (char *)"/h\xff";
+    assert_refused("user \"*\" { image = x home = v }", &who,
+                   CONF ":1: home: the login's home in the system's user database: is not valid "
+                        "UTF-8");
     who.home = (char *)"/a..b/..c";
     cleanup_policy struct policy *p = policy_for("user \"*\" { mounts = {\"%h:/x\"} image = x }",
                                                  &who);
@@ -395,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_who_matches),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_inherit),
+        cmocka_unit_test(test_home),
         cmocka_unit_test(test_image_needed),
         cmocka_unit_test(test_root_refused),
         cmocka_unit_test(test_expansion),

@@ -175,6 +175,39 @@ static void test_keep(void **state)
     }
 }
 
+/* The files and the process: the mount is the policy's own (policy/home.h). */
+static void test_home_and_cgroup(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request("true");
+    struct spec_context context = {.machine = "m", .key = "9f8e7d6c5b4a3921"};
+    struct mount mount = {.source = S("home-anna"), .target = S("/home/anna"), .volume = true};
+    struct json_object *ignored;
+
+    (void)state;
+    struct json_object *body = make(&p, &r, &context);
+    assert_false(json_object_object_get_ex(json_object_object_get(body, "HostConfig"),
+                                           "CgroupParent", &ignored));
+    json_object_put(body);
+    p.cgroup_parent = S("/berth/anna");
+    p.home = mount.source;
+    p.home_at = p.workdir = mount.target;
+    p.mounts = &mount;
+    p.mount_count = 1;
+    strings_add(&p.env, "HOME=/other");
+    body = make(&p, &r, &context);
+    assert_json(body, "HostConfig/CgroupParent", "\"/berth/anna\"");
+    assert_json(body, "HostConfig/Mounts",
+                "[{\"Type\":\"volume\",\"Source\":\"home-anna\",\"Target\":\"/home/anna\","
+                "\"ReadOnly\":false}]");
+    assert_json(body, "WorkingDir", "\"/home/anna\"");
+    /* The last one counts. */
+    assert_json(body, "Env",
+                "[\"USER=anna\",\"LOGNAME=anna\",\"HOME=/home/anna\",\"HOME=/other\"]");
+    json_object_put(body);
+    strings_free(&p.env);
+}
+
 static void test_window(void **state)
 {
     struct policy p = plain_policy();
@@ -297,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_create_cannot_take_over),
         cmocka_unit_test(test_direct),
         cmocka_unit_test(test_keep),
+        cmocka_unit_test(test_home_and_cgroup),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_argv),
         cmocka_unit_test(test_too_long),
