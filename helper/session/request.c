@@ -3,6 +3,7 @@
 #include "session/request.h"
 
 #include "session/identity.h"
+#include "session/nss_alarm.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -104,6 +105,16 @@ int request_vouch(struct request *request, const char *runtime_dir, struct error
     return account_set(&request->account, pw, err) < 0 ? -1 : 1;
 }
 
+static int ask_account(struct request *request, struct error **err)
+{
+    nss_alarm_on(request, "tell who logs in");
+    int rc = read_account(&request->account, err);
+    if (rc == 0)
+        rc = note_ambiguous(request, request_getenv(request, "USER"), err);
+    nss_alarm_off();
+    return rc;
+}
+
 /* The Subsystem line's command: "internal-sftp -u 022" or a path, not the
  * subsystem's name. */
 static bool is_sftp(const char *command)
@@ -136,8 +147,7 @@ int request_read(struct request *request, struct strings *env, struct error **er
     *request = (struct request){.env = *env, .tty = isatty(0)};
     *env = (struct strings){0};
     read_connection(request);
-    if (identity_session(request->session, err) < 0 || read_account(&request->account, err) < 0 ||
-        note_ambiguous(request, request_getenv(request, "USER"), err) < 0)
+    if (identity_session(request->session, err) < 0 || ask_account(request, err) < 0)
         return error_wrap(err, "login");
 
     const char *command = request_getenv(request, "SSH_ORIGINAL_COMMAND");

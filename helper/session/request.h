@@ -29,7 +29,7 @@ struct request {
 };
 
 /* Takes the environment over from `env` (NAME=value list, kept) and asks NSS
- * for getuid()'s account. Refused: a uid without an account. Ambiguous: one that
+ * for getuid()'s account (nss_alarm.h). Refused: a uid without an account. Ambiguous: one that
  * /etc/passwd gives two names; USER naming another account of the same uid. */
 int request_read(struct request *request, struct strings *env, struct error **err);
 /* Asks what pam_berth vouches for in RUNTIME. 1: the account is another one of the same

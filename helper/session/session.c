@@ -10,6 +10,7 @@
 #include "session/audit.h"
 #include "session/by_attach.h"
 #include "session/by_direct.h"
+#include "session/nss_alarm.h"
 #include "session/outcome.h"
 #include "session/sftp_refusal.h"
 
@@ -151,7 +152,7 @@ static int choose_key(struct session *s, struct error **err)
 
 /* Whoever the uid's first name is, the policy is the vouched one's. Berth.conf is read
  * twice only where a uid has several names. */
-static int load_policy(struct session *s, const char *config, struct error **err)
+static int ask_policy(struct session *s, const char *config, struct error **err)
 {
     struct request *r = &s->request;
     int other = 0;
@@ -170,6 +171,15 @@ static int load_policy(struct session *s, const char *config, struct error **err
         s->policy = policy_load(config, &r->account, err);
     }
     return s->policy && other >= 0 ? 0 : -1;
+}
+
+/* Groups are asked for on the way, NSS too. */
+static int load_policy(struct session *s, const char *config, struct error **err)
+{
+    nss_alarm_on(&s->request, "tell what groups the login is in");
+    int rc = ask_policy(s, config, err);
+    nss_alarm_off();
+    return rc;
 }
 
 /* Everything that can refuse without the engine. */
