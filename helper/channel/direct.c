@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -18,6 +19,11 @@
 #include <unistd.h>
 
 enum slot { SLOT_SIGNALS, SLOT_CONTROL, SLOT_PIPES, SLOT_PARENT, SLOT_COUNT };
+
+enum {
+    TOGETHER_MS = 50, /* what sshd closes at one go, on a busy machine */
+    LONG_AGO = 1,     /* as if by now_ms() */
+};
 
 /* sshd's closing its ends is told although nobody here holds ours any more: the
  * entry lives as long as the file does, which the command has open. Files and
@@ -234,23 +240,27 @@ static bool still_held(const struct direct *direct, int fd)
 }
 
 /* stdout alone without a reader is what `| head -1` does: the command meets
- * EPIPE. stderr alone is closed by no client; where the command has closed it,
- * stdin tells the two apart: sshd keeps its end for a client that only stopped
- * reading. */
-static void read_pipes(struct direct *direct, struct client *client)
+ * EPIPE. stderr alone is closed by no client. Where the command has closed it (2>&1),
+ * time tells: of a client that is gone sshd closes stdin and stdout at once. One that
+ * had sent all before may have stopped reading only; if it is gone all the same, its
+ * connection's end will tell. */
+static void read_pipes(struct direct *direct, struct client *client, long long now)
 {
     struct epoll_event events[3];
     int n = epoll_wait(direct->watch, events, 3, 0);
 
     for (int i = 0; i < n; i++)
-        direct->closed[events[i].data.fd] = true;
-    if (direct->closed[2] || (direct->closed[0] && direct->closed[1] && !still_held(direct, 2)))
+        direct->closed[events[i].data.fd] = now;
+    const long long *closed = direct->closed;
+    bool together = closed[0] && closed[1] && llabs(closed[0] - closed[1]) < TOGETHER_MS;
+    if (closed[2] || (together && !still_held(direct, 2)))
         client->gone = true;
 }
 
 static int run_pipes(struct direct *direct, struct client *client, struct relay_result *result,
                      bool *ended, struct error **err)
 {
+    read_pipes(direct, client, LONG_AGO);
     while (!*ended && !client->gone) {
         struct pollfd fds[SLOT_COUNT] = {
             [SLOT_SIGNALS] = {.fd = client->signals, .events = POLLIN},
@@ -265,7 +275,7 @@ static int run_pipes(struct direct *direct, struct client *client, struct relay_
         if (direct_control(direct, client, result, ended, err) < 0)
             return -1;
         if (fds[SLOT_PIPES].revents)
-            read_pipes(direct, client);
+            read_pipes(direct, client, now_ms());
         if (fds[SLOT_PARENT].revents)
             client->gone = true;
     }

@@ -17,13 +17,13 @@
 struct direct {
     int control; /* the connection to the guest: its end is the session's */
     struct stream stream;
-    bool sent;      /* START was */
-    int master;     /* the terminal's, -1 without one */
-    bool seen;      /* the bytes are to pass through here (splice.h) */
-    int pipes[3];   /* our ends of the command's streams, where seen; else -1 */
-    int watch;      /* epoll: sshd's ends of the three pipes; -1 with a terminal, or where seen */
-    bool closed[3]; /* what it told */
-    int parent;     /* pidfd of sshd's process (or its shell), -1 unknown */
+    bool sent;    /* START was */
+    int master;   /* the terminal's, -1 without one */
+    bool seen;    /* the bytes are to pass through here (splice.h) */
+    int pipes[3]; /* our ends of the command's streams, where seen; else -1 */
+    int watch;    /* epoll: sshd's ends of the three pipes; -1 with a terminal, or where seen */
+    long long closed[3]; /* now_ms() when it told so, 0: not yet */
+    int parent;          /* pidfd of sshd's process (or its shell), -1 unknown */
 };
 
 /* Nothing is open. */

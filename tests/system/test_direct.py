@@ -201,14 +201,27 @@ def test_gigabyte_takes_no_time_of_the_helpers(world, data_dir, gigabyte, way):
 
 
 @plain
-def test_closed_stdout_of_a_command_without_stderr(each):
+@pytest.mark.parametrize("stdin", [subprocess.PIPE, subprocess.DEVNULL], ids=["open", "ended"])
+def test_closed_stdout_of_a_command_without_stderr(each, stdin):
     """No stream tells then whether the client is there; it is, and gets the status."""
-    proc = each.start("exec 2>/dev/null; yes; exit 3")
+    proc = each.start("exec 2>/dev/null; yes; sleep 1; exit 3", stdin=stdin)
     assert proc.stdout.readline() == b"y\n"
     proc.stdout.close()
     assert proc.wait(10) == 3
     proc.stderr.close()
-    proc.stdin.close()
+    if proc.stdin:
+        proc.stdin.close()
+
+
+def test_channel_of_a_command_without_stderr_closed(world, login):
+    """Gone, though its connection lives."""
+    transport = login.transport()
+    channel = transport.open_session()
+    channel.exec_command("exec 2>/dev/null; echo up; sleep 1000")
+    assert channel.makefile().readline() == "up\n"
+    channel.close()
+    gone(world, 2)
+    transport.close()
 
 
 def test_every_byte_value_in_a_command(each):
