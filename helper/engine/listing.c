@@ -35,7 +35,7 @@ static const char *name_of(struct json_object *container)
 
 static void visit_one(struct json_object *o, listing_visit *visit, void *data)
 {
-    struct json_object *id = NULL, *created = NULL;
+    struct json_object *id = NULL, *created = NULL, *state = NULL;
     struct listed container = {0};
 
     if (!json_object_is_type(o, json_type_object) ||
@@ -45,6 +45,8 @@ static void visit_one(struct json_object *o, listing_visit *visit, void *data)
     container.name = name_of(o);
     if ((created = reply_member(o, "Created", json_type_int)))
         container.created = json_object_get_int64(created);
+    state = reply_member(o, "State", json_type_string);
+    container.started = !state || strcmp(json_object_get_string(state), "created") != 0;
     container.labels = reply_member(o, "Labels", json_type_object);
     /* It goes into paths. */
     if (container.id[0] && container.id[strspn(container.id, "0123456789abcdef")] == '\0')

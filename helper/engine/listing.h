@@ -6,12 +6,14 @@
 #include "engine/engine.h"
 
 #include <json-c/json_types.h>
+#include <stdbool.h>
 
 /* Its strings live as long as the visit. */
 struct listed {
     const char *id;
     const char *name;  /* without the API's "/"; "" where it has none */
     long long created; /* s since the epoch, by the engine's clock; 0 unknown */
+    bool started;      /* once at least, as far as its state tells */
     struct json_object *labels;
 };
 typedef void listing_visit(void *data, const struct listed *container);

@@ -150,6 +150,23 @@ static bool is_locked(const struct reap *r, const struct owner *owner, struct le
     return true;
 }
 
+/* One that has not run when the list was made may have since: then it is kept. */
+static int remove_listed(const struct round *round, const struct owner *owner, const char *id,
+                         bool *found, struct error **err)
+{
+    struct owned owned;
+
+    if (owner_ask(round->engine, owner, &owned, err) < 0) {
+        *found = false;
+        if (error_kind(*err) != ERROR_NOT_FOUND)
+            return -1;
+        error_clear(err);
+        return 0;
+    }
+    *found = owned.ours && !owned.keep && strcmp(owned.state.id, id) == 0;
+    return *found ? container_delete(round->engine, id, found, err) : 0;
+}
+
 static void remove_orphan(const struct round *round, const struct owner *owner, const char *id)
 {
     struct reap *r = round->reap;
@@ -159,7 +176,7 @@ static void remove_orphan(const struct round *round, const struct owner *owner, 
 
     if (!is_locked(r, owner, &lease) &&
         (r->look || !lease_is_shared(owner->key) || claim(r, owner, &lease))) {
-        int rc = r->look ? 0 : container_delete(round->engine, id, &found, &err);
+        int rc = r->look ? 0 : remove_listed(round, owner, id, &found, &err);
         if (rc < 0 || found)
             tell(r, owner, orphaned, err);
         if (!r->look)
@@ -188,7 +205,9 @@ static void visit_listed(void *data, const struct listed *container)
         !owner_read(&owner, r->machine, container->name, listed_label(container, LABEL_UID),
                     listed_label(container, LABEL_SESSION)))
         return;
-    if ((round->own && owner.uid != round->uid) || label_is(container, LABEL_KEEP, "1") ||
+    /* A kept one that never ran has nobody's files in it. */
+    if ((round->own && owner.uid != round->uid) ||
+        (label_is(container, LABEL_KEEP, "1") && container->started) ||
         time(NULL) - container->created < YOUNG)
         return;
     remove_orphan(round, &owner, container->id);

@@ -263,6 +263,25 @@ def test_kept_with_its_watcher_killed(world, reap):
     wipe(world, "bt-bash")
 
 
+def test_created_and_never_started(world, reap):
+    """No more kept than any other: there are no files in it yet."""
+    uid = str(world.uid("bt-bash"))
+    ident = create(world, derived(uid, "user"), uid=uid, session="user", keep="1")
+    try:
+        did(reap("--dry-run", later=True), f"{derived(uid, 'user')} (bt-bash): {ORPHANED}",
+            removed=0)
+        did(reap(later=True), f"{derived(uid, 'user')} (bt-bash): {ORPHANED}")
+        assert ident not in ids(world)
+        ident = create(world, derived(uid, "user"), uid=uid, session="user", keep="1")
+        for what in ("start", "stop?t=0"):
+            world.engine.call("POST", f"/containers/{ident}/{what}")
+        did(reap(later=True))
+        assert ident in ids(world)
+    finally:
+        world.engine.remove(ident)
+        shutil.rmtree(os.path.join(world.runtime, uid), ignore_errors=True)
+
+
 def test_foreign_containers_stay(world, reap):
     """docker commit copies labels, and anybody may name a container as ours."""
     uid = str(world.uid("bt-bash"))

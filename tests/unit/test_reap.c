@@ -68,8 +68,8 @@ static void note(void *data, const struct listed *c)
     size_t len = strlen(seen);
 
     (void)data;
-    snprintf(seen + len, sizeof seen - len, "%s|%s|%lld|%s\n", c->id, c->name, c->created,
-             label ? label : "-");
+    snprintf(seen + len, sizeof seen - len, "%s|%s|%lld|%s%s\n", c->id, c->name, c->created,
+             label ? label : "-", c->started ? "" : "|never");
 }
 
 static void assert_list(const char *text, const char *expected)
@@ -89,6 +89,9 @@ static void test_list(void **state)
     assert_list("[{\"Id\":\"0a\",\"Names\":[\"/berth-x\"],\"Created\":1700000000,"
                 "\"Labels\":{\"berth.uid\":\"2001\"}}]",
                 "0a|berth-x|1700000000|2001\n");
+    assert_list("[{\"Id\":\"0a\",\"State\":\"created\"},{\"Id\":\"0b\",\"State\":\"exited\"},"
+                "{\"Id\":\"0c\",\"State\":7}]",
+                "0a||0|-|never\n0b||0|-\n0c||0|-\n");
     /* Links give a container more names. */
     assert_list("[{\"Id\":\"0a\",\"Names\":[\"/other/alias\",\"/own\"]}]", "0a|own|0|-\n");
     assert_list("[{\"Id\":\"0a\",\"Names\":[],\"Labels\":null},{\"Id\":\"0b\"}]",
