@@ -23,6 +23,7 @@ BUSY = {
     "deaf": "trap '' HUP TERM INT QUIT PIPE; echo up; while :; do sleep 1; done",
     "children": "echo up; (setsid sleep 1000 &) ; sleep 1000 & sleep 1000",
     "stderr only": "echo up; exec >&-; while :; do echo more >&2; sleep 0.01; done",
+    "no stream": "echo up; exec <&- >&- 2>&-; sleep 1000",
 }
 SECONDS = 2
 
@@ -226,6 +227,22 @@ def test_signals_to_the_helper_reach_the_command(world, login, name):
         assert err in (b"", told)
     else:
         assert err == b""
+
+
+@pytest.mark.channels("direct")
+def test_signal_to_the_helper_of_a_terminal(world, login):
+    """It is for the job in the foreground, in whose process group the shell isn't."""
+    it = Terminal(login.argv(opts=("-tt",)))
+    it.send("PS1='RE''ADY> '\r")
+    it.expect(rb"READY> ")
+    it.send("sh -c 'trap \"echo cau\"\"ght; exit\" USR1; echo u\"\"p; "
+            "while :; do sleep 0.05; done'\r")
+    it.expect(rb"up\r\n")
+    os.kill(world.one_helper(), signal.SIGUSR1)
+    it.expect(rb"caught\r\n")
+    it.expect(rb"READY> ")
+    it.send("exit 4\r")
+    assert it.end() == 4
 
 
 @all_three
