@@ -3,6 +3,7 @@
 #define BERTH_CHANNEL_CLIENT_H
 
 #include "base/error.h"
+#include "channel/deadline.h"
 #include "engine/http.h"
 
 #include <poll.h>
@@ -20,6 +21,8 @@ struct client {
     bool gone;               /* the connection's end, or the PTY's hang-up */
     bool resized;            /* SIGWINCH came; cleared by whom it concerns */
     sigset_t pending;        /* came and not yet taken */
+
+    struct deadline deadline; /* of the session, once it runs */
 
     struct pollfd fds[CLIENT_POLL_MAX]; /* for the watch */
     struct http_watch watch;

@@ -41,14 +41,16 @@ static int watch_pipes(struct direct *direct, struct error **err)
     return 0;
 }
 
-void direct_init(struct direct *direct, bool seen)
+void direct_init(struct direct *direct, bool seen, bool last_line)
 {
     *direct = (struct direct){.control = -1,
                               .seen = seen,
                               .master = -1,
                               .pipes = {-1, -1, -1},
                               .watch = -1,
-                              .parent = -1};
+                              .parent = -1,
+                              .last_line = last_line,
+                              .way_back = -1};
     stream_open(&direct->stream, -1, MESSAGE_FROM_GUEST);
 }
 
@@ -75,6 +77,28 @@ static void open_to_all(const int fds[3])
     for (int i = 0; i < 3; i++)
         if (fstat(fds[i], &st) == 0 && S_ISFIFO(st.st_mode))
             (void)!fchmod(fds[i], 0666);
+}
+
+/* stderr for a last line, without holding it: a descriptor by O_PATH isn't one of
+ * the pipe's writers, for whose end sshd waits. */
+static void keep_way_back(struct direct *direct)
+{
+    if (direct->last_line)
+        direct->way_back = open("/proc/self/fd/2", O_PATH | O_CLOEXEC);
+}
+
+/* Before the command is hung up, for sshd closes what has no writer any more. Where
+ * it is none of sshd's pipes, or closed, there is nobody to tell. */
+static void go_back(const struct direct *direct)
+{
+    char path[64];
+
+    if (direct->way_back < 0)
+        return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", direct->way_back);
+    cleanup_fd int fd = open(path, DIRECT_BACK_FLAGS);
+    if (fd >= 0)
+        (void)dup2(fd, 2);
 }
 
 /* Only the command holds sshd's pipes now: what it closes is closed. */
@@ -127,8 +151,10 @@ static int send_start(struct direct *direct, const struct text *payload, struct 
                           err);
     if (direct->seen)
         rc = make_pipes(direct, theirs, err);
-    else if ((rc = watch_pipes(direct, err)) == 0)
+    else if ((rc = watch_pipes(direct, err)) == 0) {
+        keep_way_back(direct);
         client_give_back(client);
+    }
     open_to_all(direct->seen ? theirs : streams);
     if (rc == 0)
         rc = guest_send(direct->control, MESSAGE_START, payload->data, payload->len,
@@ -172,6 +198,7 @@ void direct_close(struct direct *direct)
     close_fd(&direct->control);
     close_fd(&direct->watch);
     close_fd(&direct->parent);
+    close_fd(&direct->way_back);
     for (int i = 0; i < 3; i++)
         close_fd(&direct->pipes[i]);
 }
@@ -261,14 +288,14 @@ static int run_pipes(struct direct *direct, struct client *client, struct relay_
                      bool *ended, struct error **err)
 {
     read_pipes(direct, client, LONG_AGO);
-    while (!*ended && !client->gone) {
+    while (!*ended && !client->gone && !deadline_done(&client->deadline, false)) {
         struct pollfd fds[SLOT_COUNT] = {
             [SLOT_SIGNALS] = {.fd = client->signals, .events = POLLIN},
             [SLOT_CONTROL] = {.fd = direct->control, .events = POLLIN},
             [SLOT_PIPES] = {.fd = direct->watch, .events = POLLIN},
             [SLOT_PARENT] = {.fd = direct->parent, .events = POLLIN},
         };
-        if (poll(fds, SLOT_COUNT, -1) < 0 && errno != EINTR)
+        if (poll(fds, SLOT_COUNT, deadline_turn(&client->deadline, -1)) < 0 && errno != EINTR)
             return error_set(err, errno, "poll");
         if (fds[SLOT_SIGNALS].revents)
             client_read_signals(client);
@@ -299,6 +326,8 @@ int direct_run(struct direct *direct, struct client *client, struct relay_result
         rc = run_pipes(direct, client, result, &ended, err);
     }
     if (rc == 0 && !ended)
-        result->end = RELAY_GONE;
+        result->end = client->gone ? RELAY_GONE : RELAY_OVER;
+    if (rc == 0 && result->end == RELAY_OVER)
+        go_back(direct);
     return rc;
 }

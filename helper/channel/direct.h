@@ -11,8 +11,12 @@
 #include "channel/relay.h"
 #include "protocol/stream.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <sys/types.h>
+
+/* How stderr's way back is opened. */
+#define DIRECT_BACK_FLAGS (O_WRONLY | O_NONBLOCK | O_CLOEXEC)
 
 struct direct {
     int control; /* the connection to the guest: its end is the session's */
@@ -24,10 +28,12 @@ struct direct {
     int watch;    /* epoll: sshd's ends of the three pipes; -1 with a terminal, or where seen */
     long long closed[3]; /* now_ms() when it told so, 0: not yet */
     int parent;          /* pidfd of sshd's process (or its shell), -1 unknown */
+    bool last_line;      /* stderr is wanted back should the session's time be over */
+    int way_back;        /* to the pipe that it is (O_PATH), -1 where not wanted */
 };
 
 /* Nothing is open. */
-void direct_init(struct direct *direct, bool seen);
+void direct_init(struct direct *direct, bool seen, bool last_line);
 
 /* Connects to the guest listening in `folder`, which is process `pid`, and has it
  * start what `payload` (protocol/start.h) says. From then on descriptors 0, 1
@@ -41,8 +47,8 @@ int direct_start(struct direct *direct, int folder, pid_t pid, const struct text
 int direct_await(struct direct *direct, const struct text *payload, int wait_ms,
                  struct client *client, struct error **err);
 
-/* Runs until the command ends or the client goes away. An error: the container
- * was lost. */
+/* Runs until the command ends, the client goes away or client->deadline is over. An
+ * error: the container was lost. */
 int direct_run(struct direct *direct, struct client *client, struct relay_result *result,
                struct error **err);
 

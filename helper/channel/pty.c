@@ -66,6 +66,7 @@ static void read_client(struct pty *p)
     if (n > 0) {
         buffer_added(&p->input, (size_t)n);
         p->result->bytes_in += n;
+        deadline_moved(&p->client->deadline);
     } else if (n == 0 || (at && errno != EAGAIN && errno != EINTR)) {
         p->client->gone = true;
     }
@@ -109,6 +110,7 @@ static void write_client(struct pty *p)
         if (n > 0) {
             buffer_drop(&p->output, (size_t)n);
             p->result->bytes_out += n;
+            deadline_moved(&p->client->deadline);
         } else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             p->blocked = true;
         } else {
@@ -142,7 +144,7 @@ static int turn(struct pty *p, struct error **err)
     bool ended = false;
 
     fill_slots(p, fds);
-    if (poll(fds, SLOT_COUNT, -1) < 0 && errno != EINTR)
+    if (poll(fds, SLOT_COUNT, deadline_turn(&p->client->deadline, -1)) < 0 && errno != EINTR)
         return error_set(err, errno, "poll");
     if (fds[SLOT_SIGNALS].revents)
         client_read_signals(p->client);
@@ -171,14 +173,15 @@ static int turn(struct pty *p, struct error **err)
  * may delay for ever (tty_ioctl(4); n_tty flushes before it says EAGAIN). */
 static int drain(struct pty *p, struct error **err)
 {
-    while (!p->client->gone) {
+    while (!p->client->gone && !deadline_done(&p->client->deadline, true)) {
+        int wait_ms = deadline_turn(&p->client->deadline, -1);
         bool more = !p->master_end && read_master(p);
         write_client(p);
         if (!more && p->output.len == 0)
             break;
         if (p->blocked) {
             struct pollfd fds[2] = {{.fd = 1, .events = POLLOUT}, {.fd = 0}};
-            if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            if (poll(fds, 2, wait_ms) < 0 && errno != EINTR)
                 return error_set(err, errno, "poll");
             p->blocked = !fds[0].revents;
             client_note(p->client, 0, fds[1].revents);
@@ -197,13 +200,14 @@ int pty_run(struct direct *direct, struct client *client, struct relay_result *r
 
     sigaction(SIGALRM, &wake, &before);
     client->resized = true; /* it may have changed since START was made */
-    while (rc == 0 && !p.ended && !client->gone)
+    while (rc == 0 && !p.ended && !client->gone &&
+           !deadline_done(&client->deadline, p.output.len > 0))
         rc = turn(&p, err);
     if (rc == 0 && p.ended)
         rc = drain(&p, err);
     setitimer(ITIMER_REAL, &off, NULL);
     sigaction(SIGALRM, &before, NULL);
-    *ended = p.ended && !client->gone;
+    *ended = p.ended && !client->gone && p.output.len == 0;
     buffer_free(&p.input);
     buffer_free(&p.output);
     return rc;

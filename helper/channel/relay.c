@@ -83,11 +83,13 @@ static void finish_input(struct relay *r)
 }
 
 /* Adds to a direction's bytes; its pipe is descriptor `fd`. */
-static void count(long long *bytes, ssize_t n, int fd)
+static void count_moved(struct relay *r, long long *bytes, ssize_t n, int fd)
 {
     if (*bytes < RELAY_BULK && *bytes + n >= RELAY_BULK)
         (void)fcntl(fd, F_SETPIPE_SZ, RELAY_BULK_PIPE); /* slower without */
     *bytes += n;
+    if (n > 0)
+        deadline_moved(&r->client->deadline);
 }
 
 static void read_input(struct relay *r)
@@ -97,7 +99,7 @@ static void read_input(struct relay *r)
     ssize_t n = hijack_splice(r->attach->stream, 0, RELAY_BULK);
 
     if (n > 0) {
-        count(&r->result->bytes_in, n, 0);
+        count_moved(r, &r->result->bytes_in, n, 0);
         return;
     }
     /* A PTY, TLS, or the engine takes no more now: then by way of the buffer. */
@@ -109,7 +111,7 @@ static void read_input(struct relay *r)
     }
     if (n > 0) {
         buffer_added(&r->input, (size_t)n);
-        count(&r->result->bytes_in, n, 0);
+        count_moved(r, &r->result->bytes_in, n, 0);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         r->input_end = true;
         if (r->client->tty)
@@ -185,7 +187,7 @@ static size_t write_client(struct relay *r, const struct payload *p)
     if (!*gone) {
         ssize_t n = writev(p->fd, p->iov, p->count);
         if (n >= 0) {
-            count(p->fd == 1 ? &r->result->bytes_out : &r->result->bytes_err, n, p->fd);
+            count_moved(r, p->fd == 1 ? &r->result->bytes_out : &r->result->bytes_err, n, p->fd);
             return (size_t)n;
         }
         if (errno == EAGAIN || errno == EINTR) {
@@ -323,6 +325,7 @@ static int turn(struct relay *r, struct error **err)
     size_t count;
     int timeout_ms = fill_slots(r, fds, &count);
 
+    timeout_ms = deadline_turn(&r->client->deadline, timeout_ms);
     int ready = relay_poll(r, fds, count, timeout_ms);
     if (ready < 0)
         return errno == EINTR ? 0 : error_set(err, errno, "poll");
@@ -392,12 +395,15 @@ int relay_run(struct client *client, struct attach *attach, struct relay_result 
     /* Told in any case: it may have changed since the container was created, or
      * the image has no stty. */
     client->resized = client->tty;
-    while (rc == 0 && !client->gone && !finished(&r, &told))
+    while (rc == 0 && !client->gone && !finished(&r, &told) &&
+           !deadline_done(&client->deadline, r.output.len > 0))
         rc = turn(&r, err);
     if (client->gone) {
         result->end = RELAY_GONE;
         error_clear(err);
         rc = 0;
+    } else if (rc == 0 && !finished(&r, &told)) {
+        result->end = RELAY_OVER;
     } else if (rc == 0 && truncated(&r)) {
         rc = error_set_kind(err, ERROR_LOST, "the container engine broke off the output");
     } else if (rc == 0 && !told) {

@@ -40,6 +40,7 @@ enum {
 enum relay_end {
     RELAY_EXIT, /* the command ended: status */
     RELAY_GONE, /* the client went away */
+    RELAY_OVER, /* the session's time is: client->deadline.over */
 };
 
 struct relay_result {

@@ -53,12 +53,13 @@ static void close_flow(struct flow *f)
     shut(f->to);
 }
 
-static void move(struct flow *f)
+static void move(struct flow *f, struct deadline *deadline)
 {
     for (;;) {
         ssize_t n = splice(*f->from, NULL, *f->to, NULL, PIECE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
         if (n > 0) {
             *f->bytes += n;
+            deadline_moved(deadline);
             continue;
         }
         if (n < 0 && errno == EAGAIN)
@@ -96,7 +97,7 @@ static void serve_flow(struct splicing *s, int i, short from, short to)
         return;
     }
     if ((from || to & POLLOUT) && *f->from >= 0)
-        move(f);
+        move(f, &s->client->deadline);
 }
 
 static int turn(struct splicing *s, bool *exited, struct error **err)
@@ -106,7 +107,7 @@ static int turn(struct splicing *s, bool *exited, struct error **err)
     fill_slots(s, fds);
     if (*exited)
         fds[SLOT_CONTROL].fd = -1;
-    if (poll(fds, SLOT_COUNT, -1) < 0 && errno != EINTR)
+    if (poll(fds, SLOT_COUNT, deadline_turn(&s->client->deadline, -1)) < 0 && errno != EINTR)
         return error_set(err, errno, "poll");
     if (fds[SLOT_SIGNALS].revents)
         client_read_signals(s->client);
@@ -120,6 +121,18 @@ static int turn(struct splicing *s, bool *exited, struct error **err)
     return 0;
 }
 
+/* The client hasn't taken all of an output yet. */
+static bool waits(const struct splicing *s)
+{
+    return (s->flows[1].full && *s->flows[1].from >= 0) ||
+           (s->flows[2].full && *s->flows[2].from >= 0);
+}
+
+static bool finished(const struct splicing *s, bool exited)
+{
+    return exited && s->direct->pipes[1] < 0 && s->direct->pipes[2] < 0;
+}
+
 int splice_run(struct direct *direct, struct client *client, struct relay_result *result,
                bool *ended, struct error **err)
 {
@@ -130,8 +143,9 @@ int splice_run(struct direct *direct, struct client *client, struct relay_result
     s.flows[0] = (struct flow){&s.sshd[0], &direct->pipes[0], false, &result->bytes_in};
     s.flows[1] = (struct flow){&direct->pipes[1], &s.sshd[1], false, &result->bytes_out};
     s.flows[2] = (struct flow){&direct->pipes[2], &s.sshd[2], false, &result->bytes_err};
-    while (rc == 0 && !client->gone && !(exited && direct->pipes[1] < 0 && direct->pipes[2] < 0))
+    while (rc == 0 && !client->gone && !finished(&s, exited) &&
+           !deadline_done(&client->deadline, waits(&s)))
         rc = turn(&s, &exited, err);
-    *ended = exited && !client->gone;
+    *ended = finished(&s, exited) && !client->gone;
     return rc;
 }

@@ -4,6 +4,7 @@
 
 #include "policy/value.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int limit_count(const char *s, long long *out, struct error **err)
@@ -27,6 +28,19 @@ int limit_time(const char *s, long long *out, struct error **err)
     if (value_duration(s, out, err) < 0)
         return -1;
     return *out > 0 ? 0 : error_set(err, 0, "must be a second or more, or \"unlimited\"");
+}
+
+void limit_time_text(char text[LIMIT_TIME_SIZE], long long seconds)
+{
+    static const struct {
+        char name;
+        int seconds;
+    } units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+    size_t i = 0;
+
+    while (seconds % units[i].seconds != 0)
+        i++;
+    snprintf(text, LIMIT_TIME_SIZE, "%lld%c", seconds / units[i].seconds, units[i].name);
 }
 
 int limit_rate(const char *s, struct rate *out, struct error **err)

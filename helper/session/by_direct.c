@@ -121,16 +121,17 @@ static int start(struct session *s, struct direct *direct, struct error **err)
 
 int by_direct(struct session *s, struct error **err)
 {
+    const struct policy *p = s->policy;
     struct direct direct;
 
-    direct_init(&direct, s->policy->audit_bytes);
+    direct_init(&direct, p->audit_bytes || p->idle_timeout > 0, p->max_time > 0);
     client_watch(&s->client);
     int rc = start(s, &direct, err);
     if (rc == 0) {
         session_begun(s);
-        if (s->policy->scope == SCOPE_SESSION && s->policy->standby > 0)
+        if (p->scope == SCOPE_SESSION && p->standby > 0)
             standby_refill(s);
-        if (s->policy->scope != SCOPE_SESSION)
+        if (p->scope != SCOPE_SESSION)
             upkeep_run(s);
         if (direct_run(&direct, &s->client, &s->result, err) < 0)
             rc = error_wrap(err, "session lost");

@@ -2,21 +2,38 @@
 
 #include "session/outcome.h"
 
+#include "base/file.h"
 #include "base/text.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MESSAGE_MAX = 1200 };
+enum {
+    MESSAGE_MAX = 1200,
+    /* A client that reads nothing must not hold up the end of its session. */
+    TAKE_MS = 2000,
+};
 
 static void write_all(const struct text *t)
 {
+    int flags = fd_set_nonblock(2, true);
+    long long end = now_ms() + TAKE_MS;
+
     for (size_t sent = 0; sent < t->len;) {
         ssize_t n = write(2, t->data + sent, t->len - sent);
-        if (n <= 0)
+        struct pollfd slot = {.fd = 2, .events = POLLOUT};
+        long long left = end - now_ms();
+        if (n > 0)
+            sent += (size_t)n;
+        else if (n == 0 || (errno != EAGAIN && errno != EINTR) || left <= 0 ||
+                 poll(&slot, 1, (int)left) == 0)
             break;
-        sent += (size_t)n;
     }
+    if (flags >= 0)
+        (void)fcntl(2, F_SETFL, flags);
 }
 
 void outcome_tell(const char *text)

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "policy/command.h"
+#include "policy/limit.h"
 #include "policy/mount.h"
 #include "policy/policy.h"
 #include "session/audit.h"
@@ -224,6 +225,8 @@ int session_guard(struct session *s, struct error **err)
 void session_begun(struct session *s)
 {
     s->running = true;
+    deadline_start(&s->client.deadline, s->policy->max_time, s->policy->idle_timeout,
+                   s->request.tty ? 1 : -1);
     audit_open(&s->request, s->policy, s->container);
     client_raw(&s->client);
     watcher_tell(&s->watcher, WATCHER_RUNNING);
@@ -247,7 +250,22 @@ struct ending {
     int signal; /* that ended the command, or 0 */
     const char *reason;
     char *tell;
+    bool failed; /* and the log hears it too */
 };
+
+static struct ending ending_by_time(const struct session *s)
+{
+    const struct policy *p = s->policy;
+    bool idle = s->client.deadline.over == DEADLINE_IDLE;
+    char time[LIMIT_TIME_SIZE];
+
+    limit_time_text(time, idle ? p->idle_timeout : p->max_time);
+    return (struct ending){
+        .status = OUTCOME_REFUSED,
+        .reason = idle ? "idle-timeout" : "max-time",
+        .tell = idle ? text_format("this session was silent for too long (idle_timeout = %s)", time)
+                     : text_format("this session's time is over (max_time = %s)", time)};
+}
 
 static struct ending ending_of(struct session *s, const struct error *err)
 {
@@ -258,14 +276,19 @@ static struct ending ending_of(struct session *s, const struct error *err)
         e.reason = s->client.gone ? "client-gone" : "signal";
         e.status = 128 + (signal ? signal : SIGHUP);
     } else if (err) {
-        e = (struct ending){
-            .status = OUTCOME_REFUSED, .reason = "error", .tell = strdup(error_text(err))};
+        e = (struct ending){.status = OUTCOME_REFUSED,
+                            .reason = "error",
+                            .tell = strdup(error_text(err)),
+                            .failed = true};
     } else if (s->result.end == RELAY_GONE) {
         e.reason = "client-gone";
         e.status = 128 + SIGHUP;
+    } else if (s->result.end == RELAY_OVER) {
+        e = ending_by_time(s);
     } else if (!s->direct && (e.tell = outcome_no_shell(&s->result, s->policy))) {
         e.status = OUTCOME_REFUSED;
         e.reason = "error";
+        e.failed = true;
     }
     return e;
 }
@@ -297,7 +320,7 @@ static struct session_end conclude(struct session *s, const struct error *err)
     struct audit_end end = {.status = e.status,
                             .signal = e.signal,
                             .reason = e.reason,
-                            .detail = e.tell,
+                            .detail = e.failed ? e.tell : NULL,
                             .ms = now_ms() - s->began,
                             .in = s->result.bytes_in,
                             .out = s->result.bytes_out + s->result.bytes_err};
