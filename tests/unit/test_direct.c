@@ -275,7 +275,7 @@ static void session(guest *run, bool tty, enum error_kind kind, const char *says
     client_none(&client);
     client.tty = tty;
     /* Spliced, for the pipes are not this program's own then. */
-    direct_init(&direct, true);
+    direct_init(&direct, true, false);
     int rc = direct_start(&direct, folder, pid, &payload, WAIT_MS, &client, &err);
     if (!says && rc < 0)
         fail_msg("%s", error_text(err));
@@ -340,7 +340,7 @@ static void test_another_process_listens(void **state)
     (void)state;
     make_payload(&payload, false);
     client_none(&client);
-    direct_init(&direct, true);
+    direct_init(&direct, true, false);
     assert_int_equal(direct_start(&direct, folder, getpid(), &payload, WAIT_MS, &client, &err), -1);
     assert_non_null(strstr(error_text(err), "is not its guest"));
     direct_close(&direct);
@@ -357,7 +357,7 @@ static void test_nobody_listens(void **state)
     (void)state;
     make_payload(&payload, false);
     client_none(&client);
-    direct_init(&direct, true);
+    direct_init(&direct, true, false);
     assert_int_equal(direct_start(&direct, folder, getpid(), &payload, WAIT_MS, &client, &err), -1);
     assert_int_equal(error_kind(err), ERROR_LOST);
     direct_close(&direct);
@@ -407,7 +407,7 @@ static pid_t start_relay(const struct shared *s)
         dup2(s->client[0], fd);
     close(s->client[1]);
     close(s->control[1]);
-    direct_init(&direct, false);
+    direct_init(&direct, false, false);
     direct.control = s->control[0];
     direct.master = s->master;
     stream_open(&direct.stream, direct.control, MESSAGE_FROM_GUEST);
