@@ -24,7 +24,8 @@ struct pty {
     bool full;                   /* the master takes nothing now */
     bool master_end;             /* nobody has the terminal open any more */
     bool ended;                  /* the command has */
-    long long alarm;             /* now_ms() when the next SIGALRM comes */
+    struct error *lost;          /* the container is: what it had written is moved yet */
+    long long alarm;             /* now_ms() when the next SIGALRM comes, 0: none */
 };
 
 static void on_alarm(int signal)
@@ -46,6 +47,15 @@ static void guard(struct pty *p)
     fd_set_nonblock(p->direct->master, true);
     setitimer(ITIMER_REAL, &soon, NULL);
     p->alarm = now + 2 * BLOCKED_MAX_MS;
+}
+
+/* Who has nothing to do is woken once more, and not for ever. */
+static void unguard(struct pty *p)
+{
+    static const struct itimerval off = {0};
+
+    setitimer(ITIMER_REAL, &off, NULL);
+    p->alarm = 0;
 }
 
 static void set_window(struct pty *p)
@@ -144,8 +154,11 @@ static int turn(struct pty *p, struct error **err)
     bool ended = false;
 
     fill_slots(p, fds);
-    if (poll(fds, SLOT_COUNT, deadline_turn(&p->client->deadline, -1)) < 0 && errno != EINTR)
-        return error_set(err, errno, "poll");
+    if (poll(fds, SLOT_COUNT, deadline_turn(&p->client->deadline, -1)) < 0) {
+        if (errno != EINTR)
+            return error_set(err, errno, "poll");
+        unguard(p);
+    }
     if (fds[SLOT_SIGNALS].revents)
         client_read_signals(p->client);
     if (p->client->resized)
@@ -162,8 +175,8 @@ static int turn(struct pty *p, struct error **err)
         (void)read_master(p);
     write_client(p);
     if ((fds[SLOT_CONTROL].revents || fds[SLOT_SIGNALS].revents) && !p->ended &&
-        direct_control(p->direct, p->client, p->result, &ended, err) < 0)
-        return -1;
+        direct_control(p->direct, p->client, p->result, &ended, &p->lost) < 0)
+        ended = true;
     p->ended = p->ended || ended;
     return 0;
 }
@@ -195,7 +208,6 @@ int pty_run(struct direct *direct, struct client *client, struct relay_result *r
 {
     struct pty p = {.direct = direct, .client = client, .result = result};
     struct sigaction wake = {.sa_handler = on_alarm}, before;
-    static const struct itimerval off = {0};
     int rc = 0;
 
     sigaction(SIGALRM, &wake, &before);
@@ -205,10 +217,15 @@ int pty_run(struct direct *direct, struct client *client, struct relay_result *r
         rc = turn(&p, err);
     if (rc == 0 && p.ended)
         rc = drain(&p, err);
-    setitimer(ITIMER_REAL, &off, NULL);
+    unguard(&p);
     sigaction(SIGALRM, &before, NULL);
-    *ended = p.ended && !client->gone && p.output.len == 0;
+    *ended = p.ended && !client->gone && p.output.len == 0 && !p.lost;
     buffer_free(&p.input);
     buffer_free(&p.output);
+    if (rc == 0 && p.lost && !client->gone) {
+        *err = p.lost;
+        return -1;
+    }
+    error_clear(&p.lost);
     return rc;
 }

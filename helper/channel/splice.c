@@ -9,7 +9,12 @@
 #include <poll.h>
 #include <unistd.h>
 
-enum { FLOWS = 3, PIECE = 1024 * 1024 };
+enum {
+    FLOWS = 3,
+    PIECE = 1024 * 1024,
+    /* In a row, before the others' turn: two sides that keep pace find no end. */
+    PIECES = 16,
+};
 
 enum slot {
     SLOT_SIGNALS,
@@ -33,6 +38,7 @@ struct splicing {
     struct relay_result *result;
     int sshd[FLOWS]; /* its ends: descriptors 0 to 2, -1 when closed */
     struct flow flows[FLOWS];
+    struct error *lost; /* the container is: what it had written is moved yet */
 };
 
 /* Descriptors 0 to 2 stay taken: no file that is opened later must be one. */
@@ -55,7 +61,7 @@ static void close_flow(struct flow *f)
 
 static void move(struct flow *f, struct deadline *deadline)
 {
-    for (;;) {
+    for (int i = 0; i < PIECES; i++) {
         ssize_t n = splice(*f->from, NULL, *f->to, NULL, PIECE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
         if (n > 0) {
             *f->bytes += n;
@@ -116,8 +122,8 @@ static int turn(struct splicing *s, bool *exited, struct error **err)
     if (fds[SLOT_PARENT].revents)
         s->client->gone = true;
     if ((fds[SLOT_CONTROL].revents || fds[SLOT_SIGNALS].revents) && !*exited &&
-        direct_control(s->direct, s->client, s->result, exited, err) < 0)
-        return -1;
+        direct_control(s->direct, s->client, s->result, exited, &s->lost) < 0)
+        *exited = true;
     return 0;
 }
 
@@ -146,6 +152,11 @@ int splice_run(struct direct *direct, struct client *client, struct relay_result
     while (rc == 0 && !client->gone && !finished(&s, exited) &&
            !deadline_done(&client->deadline, waits(&s)))
         rc = turn(&s, &exited, err);
-    *ended = finished(&s, exited) && !client->gone;
+    *ended = finished(&s, exited) && !client->gone && !s.lost;
+    if (rc == 0 && s.lost && !client->gone) {
+        *err = s.lost;
+        return -1;
+    }
+    error_clear(&s.lost);
     return rc;
 }

@@ -2,6 +2,7 @@
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -88,3 +89,25 @@ def test_client_killed(world, login, command):
     proc.communicate()
     wait_for(lambda: not world.containers() and not procs.berths(world.uids(), world.helper), 3,
              "nothing left")
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
+def test_what_was_written_before_the_container_was_killed(world, login, tty):
+    """As under sshd: what stands in pipes and terminals reaches the client yet."""
+    size = 20000 if tty else 100000
+    proc = login.start(f"echo up; until [ -e /tmp/go ]; do sleep 0.1; done; head -c {size} /dev/zero | tr '\\0' x; exec sleep 98765432",
+                       opts=("-tt",) if tty else ())
+    assert proc.stdout.readline().strip() == b"up"
+    child, = [row[0] for row in procs.of_users({world.uid("bt-bash")}) if row[3] == "sshd"]
+    guest = world.guest()
+    os.kill(child, signal.SIGSTOP)      # what is written from here on is under way
+    try:
+        open(f"/proc/{guest}/root/tmp/go", "w").close()
+        wait_for(lambda: procs.with_argument("98765432"), 10, "all of it written")
+        os.kill(guest, signal.SIGKILL)
+        wait_for(lambda: not world.guests(), 10, "no guest")
+    finally:
+        os.kill(child, signal.SIGCONT)
+    out, err = proc.communicate(timeout=20)
+    assert proc.returncode == 254
+    assert (out + err).count(b"x") == size
