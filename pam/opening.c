@@ -113,6 +113,17 @@ static int vouch(const struct login *login, struct opened *opened, struct error 
     return 0;
 }
 
+static void withdraw(const struct opened *opened)
+{
+    cleanup_error struct error *none = NULL;
+
+    if (!opened->connection.id[0])
+        return;
+    cleanup_fd int folder = connection_folder(opened->runtime_dir, &none);
+    if (folder >= 0)
+        connection_withdraw(folder, &opened->connection);
+}
+
 static int variable_set(const struct login *login, const char *id, struct error **err)
 {
     char entry[sizeof VARIABLE + CONNECTION_ID_SIZE];
@@ -122,8 +133,8 @@ static int variable_set(const struct login *login, const char *id, struct error 
     snprintf(entry, sizeof entry, VARIABLE "=%s", id);
     if (pam_putenv(login->pamh, entry) != PAM_SUCCESS)
         return error_set(err, ENOMEM, VARIABLE);
-    pam_syslog(login->pamh, LOG_INFO, "open connection=%s user=\"%s\" uid=%u", id,
-               text_str(&login->shown), (unsigned)login->account.uid);
+    pam_syslog(login->pamh, LOG_INFO, "open connection=%s user=\"%s\" uid=%u sshd=%d", id,
+               text_str(&login->shown), (unsigned)login->account.uid, (int)getpid());
     return 0;
 }
 
@@ -139,9 +150,9 @@ static int prepare(const struct login *login, struct opened *opened, struct erro
     if (!opened->config || !opened->runtime_dir)
         return error_set(err, ENOMEM, "runtime directory");
     if (directory_make(policy->runtime_dir, &login->account, err) < 0 ||
-        vouch(login, opened, err) < 0)
+        (!policy->deny && home_make(login, policy, err) < 0))
         return -1;
-    return policy->deny ? 0 : home_make(login, policy, err);
+    return vouch(login, opened, err);
 }
 
 int opening_make(const struct login *login, struct error **err)
@@ -156,24 +167,24 @@ int opening_make(const struct login *login, struct error **err)
     int rc = prepare(login, opened, err);
     if (variables_clear(login->pamh, &uncleared) < 0 && rc == 0)
         rc = error_set(err, 0, "%s", error_text(uncleared));
-    return rc < 0 ? -1 : variable_set(login, opened->connection.id, err);
+    if (rc == 0)
+        rc = variable_set(login, opened->connection.id, err);
+    /* sshd closes no session that didn't open. */
+    if (rc < 0)
+        withdraw(opened);
+    return rc;
 }
 
 bool opening_end(pam_handle_t *pamh)
 {
     const void *data = NULL;
-    cleanup_error struct error *none = NULL;
 
     if (pam_get_data(pamh, DATA, &data) != PAM_SUCCESS || !data)
         return false;
     const struct opened *opened = data;
     if (!opened->runtime_dir || !opened->config)
         return false;
-    if (opened->connection.id[0]) {
-        cleanup_fd int folder = connection_folder(opened->runtime_dir, &none);
-        if (folder >= 0)
-            connection_withdraw(folder, &opened->connection);
-    }
+    withdraw(opened);
     sweep_start(opened->config, opened->uid);
     return true;
 }

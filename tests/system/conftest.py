@@ -13,7 +13,8 @@ import pytest
 
 sys.dont_write_bytecode = True
 
-from harness import data, images, procs, sshd as sshd_module, users as users_module  # noqa: E402
+from harness import data, doors as doors_module, images, procs  # noqa: E402
+from harness import sshd as sshd_module, users as users_module  # noqa: E402
 from harness.client import Client, Login  # noqa: E402
 from harness.engine import Engine  # noqa: E402
 from harness.syslog import Syslog  # noqa: E402
@@ -274,6 +275,29 @@ def pytest_runtest_makereport(item, call):
         report.sections.append(("sshd's log", it.sshd.tail(_STATE.get("sshd", 0))))
         mark = getattr(it, "mark", 0)
         report.sections.append(("syslog", "\n".join(it.syslog.since(mark, "")[-40:])))
+
+
+@pytest.fixture(scope="session")
+def session_doors(session_world):
+    it = doors_module.Doors(session_world)
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def doors(session_doors, world):
+    """sshd with pam_berth and berth-shell: users as they were, the usual configuration."""
+    session_doors.reset()
+    session_doors.clean_homes()
+    session_doors.conf.channel, session_doors.conf.scope = world.channel, None
+    session_doors.conf.write(users=doors_module.MAPPED)
+    return session_doors
+
+
+@pytest.fixture(scope="session")
+def door_sshd(session_doors):
+    """The one that most tests use."""
+    return session_doors.sshd()
 
 
 @pytest.fixture(scope="session")
