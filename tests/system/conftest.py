@@ -13,7 +13,7 @@ import pytest
 
 sys.dont_write_bytecode = True
 
-from harness import data, doors as doors_module, images, procs  # noqa: E402
+from harness import data, doors as doors_module, fresh_root, images, procs  # noqa: E402
 from harness import sshd as sshd_module, users as users_module  # noqa: E402
 from harness.client import Client, Login  # noqa: E402
 from harness.engine import Engine  # noqa: E402
@@ -251,6 +251,19 @@ def world(session_world, channel):
         left = session_world.leftovers(volumes)
         session_world.clean_up(volumes)
         pytest.fail("left behind 2 s after the test:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def fresh_base(session_world):
+    """What fresh roots start from (harness/fresh_root.py): a minute's work, so once a run, or,
+    where BERTH_TEST_ROOT names a folder for it, once."""
+    kept = os.environ.get("BERTH_TEST_ROOT")
+    path = kept or os.path.join(session_world.dir, "base")
+    if not os.path.exists(path):
+        fresh_root.make_base(path)
+    yield path
+    if not kept:
+        shutil.rmtree(path)
 
 
 @pytest.fixture

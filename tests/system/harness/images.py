@@ -96,7 +96,7 @@ def import_image(engine, name, tar, changes=()):
         subprocess.run(cmd, stdin=tar, check=True, capture_output=True)
 
 
-def _sources():
+def sources():
     files = glob.glob("/etc/apt/sources.list.d/*.sources") + ["/etc/apt/sources.list"]
     keep = []
     for path in files:
@@ -109,7 +109,7 @@ def _sources():
     return keep
 
 
-def _suite():
+def suite():
     with open("/etc/os-release") as f:
         for line in f:
             if line.startswith("VERSION_CODENAME="):
@@ -129,7 +129,7 @@ def _make_glibc(engine, workdir):
          '--customize-hook=mkdir -m 1777 "$1"/work',
          '--customize-hook=echo inside:x:4242:4242::/home:/bin/bash >>"$1"/etc/passwd',
          '--customize-hook=echo inside:x:4242: >>"$1"/etc/group',
-         _suite(), path] + _sources(), check=True, stdin=subprocess.DEVNULL)
+         suite(), path] + sources(), check=True, stdin=subprocess.DEVNULL)
     with open(path, "rb") as tar:
         import_image(engine, GLIBC, tar)
     os.unlink(path)
