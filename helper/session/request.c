@@ -75,12 +75,18 @@ static int account_set(struct account *account, const struct passwd *pw, struct 
 
 static int read_account(struct account *account, struct error **err)
 {
-    uid_t uid = getuid();
+    account->uid = getuid();
 
+    /* What NSS modules leave in errno tells a directory that is down from an account that is
+     * gone, and no more. */
     errno = 0;
-    const struct passwd *pw = getpwuid(uid);
+    const struct passwd *pw = getpwuid(account->uid);
+    if (!pw && errno == 0)
+        return error_set(err, 0, "no account has uid %u", (unsigned)account->uid);
     if (!pw)
-        return error_set(err, errno, "no account has uid %u", (unsigned)uid);
+        return error_set(err, 0,
+                         "no account has uid %u, or the directory that has it (NSS) doesn't answer",
+                         (unsigned)account->uid);
     return account_set(account, pw, err);
 }
 
