@@ -88,7 +88,9 @@ class FreshRoot:
         feed = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
         got = subprocess.run(self.argv(command), env=self.environment(**(env or {})),
                              capture_output=True, timeout=timeout, **feed)
-        assert not check or got.returncode == 0, f"in the fresh root: {got}"
+        assert not check or got.returncode == 0, (
+            f"in the fresh root: {command} ended with {got.returncode}:\n"
+            f"{got.stdout[-2000:].decode()}\n{got.stderr[-2000:].decode()}")
         return got
 
     def start(self, command):

@@ -20,16 +20,17 @@ def blocks(lines):
     """[(the paragraph before it, the lines)] of each block that is set in by four columns more
     than the text is: three in numbered steps, else none."""
     margin = 7 if any(re.match(r"\d+\. ", line) for line in lines) else 4
-    found, text, block = [], [], []
+    found, text, block, ended = [], [], [], True
     for line in lines + ["the end"]:
         if line.startswith(" " * margin):
             block.append(line[margin:])
-        elif block and not line:
-            block.append("")
-        else:
+        elif line:
             if block:
                 found.append((" ".join(text), "\n".join(block).strip("\n")))
-                text, block = [], []
-            # Only the paragraph that leads to the block.
-            text = text + [line.strip()] if line else []
+            # Only the paragraph that leads to a block is told with it.
+            text = [line.strip()] if block or ended else text + [line.strip()]
+            block = []
+        elif block:
+            block.append("")
+        ended = not line
     return found

@@ -1,0 +1,125 @@
+"""README's "Install", step by step as it stands there, on a machine fresh from its packages: with
+its own sshd_config, PAM stack and engine. Then people log in."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from harness import fresh_root, readme
+from harness.wait import wait_for
+
+SOURCE = "/usr/src/berth"
+UNITS = ("berth-reap.service", "berth-reap.timer")
+# No systemd runs in a fresh root: a service is reloaded here as its unit says, and a timer that is
+# enabled begins with the next boot.
+SYSTEMCTL = r"""#!/bin/sh
+case $1 in
+reload)
+    MAINPID=$(cat /run/sshd.pid)
+    export MAINPID
+    sed -n 's/^ExecReload=//p' "/lib/systemd/system/${2%.service}.service" | sh -e
+    ;;
+enable)
+    [ "$2" != --now ] || shift
+    exec /usr/bin/systemctl enable "$2"
+    ;;
+*) exec /usr/bin/systemctl "$@" ;;
+esac
+"""
+
+
+class Install:
+    """Follows README on a machine where alice is to land in containers and bob isn't."""
+
+    def __init__(self, root, log):
+        self.root, self.log = root, log
+        self.steps = readme.blocks(readme.section("Install into the sshd you have"))
+
+    def prepare(self):
+        """What README takes for granted: sources, sshd, an engine, users."""
+        copy = 'me=x work=x top=$1; . "$1/.ci/machine.sh" && source_copy "$2"'
+        subprocess.run(["bash", "-c", copy, "bash", readme.TOP, self.root.outside(SOURCE)],
+                       check=True)
+        self.root.run(f"cd {SOURCE} && ./autogen.sh")
+        self.root.write("/usr/local/sbin/systemctl", SYSTEMCTL, 0o755)
+        self.root.start_engine()
+        self.root.start_sshd()
+        for name in ("alice", "bob"):
+            self.root.add_user(name)
+            self.root.run(["chown", "-R", f"{name}:", f"/home/{name}"])
+
+    def follow(self):
+        for text, block in self.steps:
+            found = re.findall(r"\bin (/etc/[\w./-]+)", text, re.I)
+            if found:
+                self._file(found[-1].rstrip("."), block)
+            else:
+                self._commands(block)
+
+    def _file(self, path, lines):
+        for image in re.findall(r'image\s*=\s*"([^"]+)"', lines):
+            self.root.add_image(image)
+        if path.startswith("/etc/pam.d/"):
+            # First, so that nothing skips it; a session's last, after what it is to mend.
+            old = self.root.read(path)
+            first = [line for line in lines.splitlines() if line.startswith("auth")]
+            last = [line for line in lines.splitlines() if not line.startswith("auth")]
+            lines = "\n".join(first) + "\n" + old + "\n".join(last)
+        self.root.write(path, lines + "\n")
+
+    def _commands(self, lines):
+        mark = self.log.mark()
+        self.root.run(f"set -e; cd {SOURCE}\n{lines}\n", timeout=300, env={"MAKEFLAGS": "-j2"})
+        if "reload" in lines:
+            wait_for(lambda: self._listens_again(mark), 10, "sshd, reloaded")
+
+    def _listens_again(self, mark):
+        said = "\n".join(self.log.since(mark, "sshd"))
+        return "Server listening" in said.partition("Received SIGHUP; restarting")[2]
+
+
+@pytest.fixture(scope="module")
+def installed(session_world, fresh_base):
+    root = fresh_root.FreshRoot(session_world.dir, "readme", fresh_base, session_world.syslog.path)
+    steps = Install(root, session_world.syslog)
+    steps.prepare()
+    steps.follow()
+    yield root
+    root.close()
+
+
+@pytest.mark.slow
+def test_who_shall_lands_in_a_container(world, installed):
+    uid = installed.run(["id", "-u", "alice"]).stdout
+    got = installed.ssh("alice", "cat /proc/1/comm; id -u; exit 3")
+    assert (got.returncode, got.stdout, got.stderr) == (3, b"berth-guest\n" + uid, b"")
+    world.syslog.wait('close .*user="alice" .*status=3 reason=exit', world.mark)
+
+
+def test_everybody_else_stays_on_the_host(installed):
+    got = installed.ssh("bob", "hostname; id -un")
+    assert (got.returncode, got.stdout, got.stderr) == (0, b"fresh\nbob\n", b"")
+
+
+def test_what_systemd_is_told(installed):
+    modes = installed.run("stat -c '%a %U %G %F' /run/berth /run/berth/connections "
+                          "/run/berth/slots").stdout.decode().splitlines()
+    assert modes == ["1777 root root directory", "711 root root directory",
+                     "666 root root regular empty file"]
+    group = installed.run(["getent", "group", "berth"]).stdout.decode().split(":")
+    assert group[3] == "alice\n" and int(group[2]) < 1000
+    found = installed.run("find /lib/systemd/system -name 'berth-*'").stdout.decode().split()
+    assert sorted(os.path.basename(f) for f in found) == sorted(UNITS)
+    assert installed.run(["systemd-analyze", "verify", "--man=no", *UNITS]).stderr == b""
+    assert installed.run(["systemctl", "is-enabled", "berth-reap.timer"]).stdout == b"enabled\n"
+    installed.run(["berth", "reap"])
+
+
+def test_all_goes_again(installed):
+    """make uninstall leaves nothing but what people wrote."""
+    installed.run("systemctl disable berth-reap.timer")
+    installed.run(f"make -C {SOURCE} uninstall", env={"MAKEFLAGS": "-j2"})
+    left = installed.run("find /usr /etc -path /usr/src -prune -o -not -type d -print | "
+                         "grep -i berth")
+    assert left.stdout.decode().split() == ["/etc/berth/berth.conf"]
