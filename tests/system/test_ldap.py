@@ -9,9 +9,11 @@ from harness.sshd import section
 from harness.wait import wait_for
 
 # Users: uids as of a directory, and their group.
-ANNA, BJARNE, PEOPLE = 70001, 70002, 70000
+ANNA, BJARNE, CARLA, PEOPLE = 70001, 70002, 70003, 70000
+SHELL = "/libexec/berth/berth-shell"
 # README's promise for a login while the directory is down or hangs.
-REFUSED_WITHIN = 30
+REFUSED_WITHIN = 45
+NSLCD, PAM, NSLCD_SHELL = [b for _, b in readme.blocks(readme.section("Accounts in LDAP"))][:3]
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +23,9 @@ def root(session_world, fresh_base):
     for site in ("a", "b"):
         it.write(f"/srv/sites/{site}/name", f"site {site}\n")
     it.run(["install", "-d", "-m", "1777", "/run/berth"])
+    module = session_world.prefix + "/lib/security/pam_berth.so"
+    it.add_pam([f"auth required {module} groups=docker", f"account required {module}",
+                f"session required {module}"])
     it.start_engine()
     it.add_image(images.BUSYBOX)
     yield it
@@ -29,24 +34,23 @@ def root(session_world, fresh_base):
 
 @pytest.fixture(scope="module")
 def directory(session_world, root):
-    """As README says, and all that a login needs but the account comes from the directory."""
-    nslcd, pam = [block for _, block in readme.blocks(readme.section("Accounts in LDAP"))][:2]
+    """As README says. A login needs nothing of this machine: the group that sshd_config goes by,
+    the login shell and whatever berth.conf goes by are the directory's."""
     # Before nslcd starts: it reads then who is local.
     root.run(["groupadd", "--system", "berth"])
-    root.add_user("lotte", "--groups", "berth,docker")      # in a container, and
-    root.add_user("plain")                                  # on the host
-    it = Directory(root, nslcd)
-    root.run(pam)
-    # Groups of the machine's own go by the same number in the directory.
-    gids = {name: root.run(["getent", "group", name]).stdout.split(b":")[2].decode()
-            for name in ("berth", "docker")}
+    shell = session_world.prefix + SHELL
+    root.add_user("lotte", "--groups", "berth", shell=shell)    # in a container, and
+    root.add_user("plain")                                      # on the host
+    it = Directory(root, NSLCD)
+    root.run(PAM)
+    # The machine's own group of that name goes by the same number.
+    gid = root.run(["getent", "group", "berth"]).stdout.split(b":")[2].decode()
     it.add_group("people", PEOPLE)
-    it.add_group("berth", gids["berth"], "anna", "bjarne")
-    it.add_group("docker", gids["docker"], "anna", "bjarne")
+    it.add_group("berth", gid, "anna", "bjarne", "carla")
     it.add_group("site-a", 70010, "anna")
     it.add_group("site-b", 70011)
-    it.add_user("anna", ANNA, PEOPLE, "annas word", "/bin/sh")
-    it.add_user("bjarne", BJARNE, PEOPLE, "bjarnes word", "/bin/sh")
+    it.add_user("anna", ANNA, PEOPLE, "annas word", shell)
+    it.add_user("bjarne", BJARNE, PEOPLE, "bjarnes word", shell)
     root.write(session_world.prefix + "/etc/berth/berth.conf",
                section("defaults", {"image": images.BUSYBOX, "pull": "never"}) +
                section("group", {}, "people") +
@@ -89,6 +93,23 @@ def test_a_group_gives_a_mount(root, directory):
     in_container(root.ssh("anna", "cat /sites/*/name"), "site a\n")
 
 
+@pytest.fixture
+def other_shell(world, root, directory):
+    """carla, whose login shell in the directory is another."""
+    directory.add_user("carla", CARLA, PEOPLE, "carlas word", "/bin/bash")
+    yield
+    directory.remove_user("carla")
+    directory.start_nslcd()
+
+
+def test_a_login_shell_by_nslcd(world, root, directory, other_shell):
+    """Without berth-shell there is no group, and so no engine, for her."""
+    got = root.ssh("carla", "id -u")
+    assert (got.returncode, got.stdout) == (254, b"") and b"docker.sock" in got.stderr, got
+    directory.start_nslcd(NSLCD_SHELL.replace("/usr" + SHELL, world.prefix + SHELL))
+    in_container(root.ssh("carla", "id -u"), f"{CARLA}\n")
+
+
 def test_a_local_user(root, directory):
     in_container(root.ssh("lotte", "cat /proc/1/comm"), "berth-guest\n")
     in_container(root.ssh("plain", "hostname; id -un"), "fresh\nplain\n")
@@ -122,18 +143,16 @@ def refused_by_berth(got, number):
 
 
 def test_a_user_who_is_removed(world, root, directory, connection):
-    directory.add_user("carla", 70003, PEOPLE, "carlas word", "/bin/sh")
-    for group in ("berth", "docker"):
-        directory.change_member(group, "add", "carla")
+    directory.add_user("carla", CARLA, PEOPLE, "carlas word", world.prefix + SHELL)
     opts = connection("carla")
-    in_container(root.ssh("carla", "id -u", opts=opts), "70003\n")
+    in_container(root.ssh("carla", "id -u", opts=opts), f"{CARLA}\n")
     directory.remove_user("carla")
     mark = world.syslog.mark()
     refused_by_sshd(root.ssh("carla", "id -u"))
     refused_by_sshd(root.ssh("carla", "id -u", password="carlas word"))
     assert not world.syslog.since(mark)
-    refused_by_berth(root.ssh("carla", "id -u", opts=opts), 70003)
-    world.syslog.wait(r'deny .*uid=70003 .*reason="login: no account has uid 70003"', mark)
+    refused_by_berth(root.ssh("carla", "id -u", opts=opts), CARLA)
+    world.syslog.wait(f'deny .*uid={CARLA} .*reason="login: no account has uid {CARLA}"', mark)
 
 
 @pytest.fixture
@@ -166,11 +185,12 @@ def test_a_directory_that_is_down(world, root, directory, connection, back):
 def test_a_directory_that_hangs(world, root, directory, connection, back):
     opts = connection("anna")
     directory.hang()
-    waiting = root.start_ssh("bjarne", "id -u")
     began = time.monotonic()
+    waiting = [root.start_ssh("bjarne", "id -u"),
+               root.start_ssh("bjarne", "id -u", password="bjarnes word")]
     local_users_log_in(root)
-    assert waiting.poll() is None, "bjarne was refused at once: then local users prove nothing"
+    assert [p.poll() for p in waiting] == [None, None], "who doesn't wait shows nothing"
     refused_by_berth(root.ssh("anna", "id -u", opts=opts, timeout=REFUSED_WITHIN), ANNA)
-    waiting.wait(REFUSED_WITHIN - (time.monotonic() - began))
-    assert (waiting.returncode, waiting.stdout.read()) == (255, b"")
-    refused_by_sshd(root.ssh("anna", "id -u", password="annas word", timeout=REFUSED_WITHIN))
+    for proc in waiting:
+        out, err = proc.communicate(timeout=REFUSED_WITHIN - (time.monotonic() - began))
+        assert (proc.returncode, out) == (255, b"") and b"Permission denied" in err

@@ -61,12 +61,9 @@ class Install:
         for image in re.findall(r'image\s*=\s*"([^"]+)"', lines):
             self.root.add_image(image)
         if path.startswith("/etc/pam.d/"):
-            # First, so that nothing skips it; a session's last, after what it is to mend.
-            old = self.root.read(path)
-            first = [line for line in lines.splitlines() if line.startswith("auth")]
-            last = [line for line in lines.splitlines() if not line.startswith("auth")]
-            lines = "\n".join(first) + "\n" + old + "\n".join(last)
-        self.root.write(path, lines + "\n")
+            self.root.add_pam(lines.splitlines())
+        else:
+            self.root.write(path, lines + "\n")
 
     def _commands(self, lines):
         mark = self.log.mark()

@@ -49,11 +49,17 @@ class Directory:
         root.write("/etc/ldap/directory.conf", SLAPD)
         root.run("mkdir -p /var/lib/directory /run/slapd /run/nslcd && chown nslcd: /run/nslcd")
         root.run(["slapadd", "-f", "/etc/ldap/directory.conf"], input=TREE.encode())
-        root.write("/etc/nslcd.conf", "uid nslcd\ngid nslcd\nuri ldap://127.0.0.1/\n"
-                   f"base {BASE}\n{nslcd}\n", 0o600)
+        self.nslcd = f"uid nslcd\ngid nslcd\nuri ldap://127.0.0.1/\nbase {BASE}\n{nslcd}\n"
         root.run(r"sed -i -E 's/^(passwd|group|shadow):.*/\1: files ldap/' /etc/nsswitch.conf")
         self.start()
-        root.run(["nslcd"])
+        self.start_nslcd()
+
+    def start_nslcd(self, *more):
+        """Anew, where it runs, with these lines more in its file."""
+        self.root.run("if [ -e /run/nslcd/nslcd.pid ]; then kill $(cat /run/nslcd/nslcd.pid); fi")
+        wait_for(lambda: not self.root.exists("/run/nslcd/nslcd.pid"), 10, "nslcd's end")
+        self.root.write("/etc/nslcd.conf", self.nslcd + "".join(m + "\n" for m in more), 0o600)
+        self.root.run(["nslcd"])
 
     # --- slapd -----------------------------------------------------------
 

@@ -152,6 +152,14 @@ class FreshRoot:
         wait_for(lambda: self.exists("/run/sshd.pid"), 10,
                  lambda: "sshd's pid file; it says: " + self.said())
 
+    def add_pam(self, lines):
+        """To sshd's stack: pam_berth(8) says where. What is auth comes first, so that nothing
+        skips it, and the rest last."""
+        path = "/etc/pam.d/sshd"
+        auth = [line for line in lines if line.startswith("auth")]
+        rest = [line for line in lines if not line.startswith("auth")]
+        self.write(path, "\n".join(auth + [self.read(path)] + rest) + "\n")
+
     def add_user(self, name, *options, shell="/bin/bash"):
         self.run(["useradd", "--create-home", "--shell", shell, "--password", "*",
                   *options, name])
@@ -182,17 +190,21 @@ class FreshRoot:
 
     def ssh(self, user, *command, password=None, opts=(), timeout=40):
         """One login of the root's own ssh to its end, by key unless a password is said."""
-        env = {}
-        if password is not None:
-            env = {"SSH_ASKPASS": ASKPASS, "SSH_ASKPASS_REQUIRE": "force", "PASSWORD": password}
         return self.run(self.ssh_argv(user, *command, password=password, opts=opts), check=False,
-                        timeout=timeout, env=env)
+                        timeout=timeout, env=self._asking(password))
 
-    def start_ssh(self, user, *command):
-        """By key, in the background."""
-        return subprocess.Popen(self.argv(self.ssh_argv(user, *command)), bufsize=0,
-                                env=self.environment(), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def start_ssh(self, user, *command, password=None):
+        """The same in the background."""
+        return subprocess.Popen(self.argv(self.ssh_argv(user, *command, password=password)),
+                                env=self.environment(**self._asking(password)), bufsize=0,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+
+    @staticmethod
+    def _asking(password):
+        if password is None:
+            return {}
+        return {"SSH_ASKPASS": ASKPASS, "SSH_ASKPASS_REQUIRE": "force", "PASSWORD": password}
 
     # --- its end ---------------------------------------------------------
 
