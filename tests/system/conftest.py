@@ -258,7 +258,7 @@ def fresh_base(session_world):
     """What fresh roots start from (harness/fresh_root.py): a minute's work, so once a run, or,
     where BERTH_TEST_ROOT names a folder for it, once."""
     kept = os.environ.get("BERTH_TEST_ROOT")
-    path = kept or os.path.join(session_world.dir, "base")
+    path = os.path.join(kept or session_world.dir, "base-" + fresh_root.recipe())
     if not os.path.exists(path):
         fresh_root.make_base(path)
     yield path

@@ -51,23 +51,23 @@ class Install:
 
     def follow(self):
         for text, block in self.steps:
-            found = re.findall(r"\bin (/etc/[\w./-]+)", text, re.I)
-            if found:
-                self._file(found[-1].rstrip("."), block)
+            if re.match(r"(auth|account|session)\s", block):
+                self.root.add_pam(block.splitlines())
+            elif "{" in block:
+                self._configuration(re.search(r"/etc/[\w./-]+\.conf", text).group(), block)
             else:
                 self._commands(block)
 
-    def _file(self, path, lines):
-        for image in re.findall(r'image\s*=\s*"([^"]+)"', lines):
+    def _configuration(self, path, text):
+        for image in re.findall(r'image\s*=\s*"([^"]+)"', text):
             self.root.add_image(image)
-        if path.startswith("/etc/pam.d/"):
-            self.root.add_pam(lines.splitlines())
-        else:
-            self.root.write(path, lines + "\n")
+        self.root.write(path, text + "\n")
 
     def _commands(self, lines):
         mark = self.log.mark()
-        self.root.run(f"set -e; cd {SOURCE}\n{lines}\n", timeout=300, env={"MAKEFLAGS": "-j2"})
+        # One by one: `set -e` passes over what fails before the last of a && b.
+        for line in lines.replace("\\\n", "").splitlines():
+            self.root.run(f"cd {SOURCE}; {line}", timeout=300, env={"MAKEFLAGS": "-j2"})
         if "reload" in lines:
             wait_for(lambda: self._listens_again(mark), 10, "sshd, reloaded")
 

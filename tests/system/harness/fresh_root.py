@@ -1,5 +1,6 @@
 """A machine of a test's own: a Debian fresh from its packages, in namespaces, so that accounts,
 PAM stack, ports, services and engine of the machine that runs the tests stay as they are."""
+import hashlib
 import os
 import shutil
 import subprocess
@@ -25,6 +26,11 @@ def packages():
                            check=True, capture_output=True, text=True).stdout.split()
     return build + ["libcurl4", "openssh-server", "docker.io", "systemd"] + \
         list(directory.PACKAGES)
+
+
+def recipe():
+    """One word that changes with the packages."""
+    return hashlib.sha256(" ".join(packages()).encode()).hexdigest()[:12]
 
 
 def make_base(path):
@@ -142,7 +148,7 @@ class FreshRoot:
 
     def add_image(self, name):
         """busybox, whatever the name says."""
-        images.import_image(self.engine, name, images.busybox_tar())
+        self.engine.add_image(name, images.busybox_tar())
 
     def start_sshd(self):
         """With the configuration that is there, on the usual port."""
