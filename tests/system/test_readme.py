@@ -51,10 +51,11 @@ class Install:
 
     def follow(self):
         for text, block in self.steps:
-            if re.match(r"(auth|account|session)\s", block):
+            path = re.search(r"/etc/[\w./-]+\.conf\b", text)
+            if path and re.match(r"\w+ .*\{", block):
+                self._configuration(path.group(), block)
+            elif re.match(r"(auth|account|session)\s", block):
                 self.root.add_pam(block.splitlines())
-            elif "{" in block:
-                self._configuration(re.search(r"/etc/[\w./-]+\.conf", text).group(), block)
             else:
                 self._commands(block)
 
@@ -66,8 +67,13 @@ class Install:
     def _commands(self, lines):
         mark = self.log.mark()
         # One by one: `set -e` passes over what fails before the last of a && b.
+        command = ""
         for line in lines.replace("\\\n", "").splitlines():
-            self.root.run(f"cd {SOURCE}; {line}", timeout=300, env={"MAKEFLAGS": "-j2"})
+            command += line + "\n"
+            if subprocess.run(["bash", "-n", "-c", command], capture_output=True).returncode == 0:
+                self.root.run(f"cd {SOURCE}\n{command}", timeout=300, env={"MAKEFLAGS": "-j2"})
+                command = ""
+        assert not command, f"README has half a command: {command}"
         if "reload" in lines:
             wait_for(lambda: self._listens_again(mark), 10, "sshd, reloaded")
 
