@@ -3,6 +3,7 @@
 #include "main/reap_command.h"
 
 #include "base/text.h"
+#include "main/command.h"
 #include "policy/value.h"
 #include "session/reap.h"
 
@@ -37,11 +38,7 @@ struct tally {
 
 static void say(const char *what)
 {
-    cleanup_text struct text line = {0};
-
-    text_puts(&line, "berth reap: ");
-    text_display(&line, what, 2000);
-    fprintf(stderr, "%s\n", text_str(&line));
+    command_say("reap", what);
 }
 
 static void on_failed(void *data, const char *what)
@@ -92,16 +89,10 @@ static void on_container(void *data, const struct reaped *reaped)
 static int finish(struct tally *tally)
 {
     if (tally->list)
-        puts(json_object_to_json_string_ext(tally->list, JSON_C_TO_STRING_PRETTY |
-                                                             JSON_C_TO_STRING_NOSLASHESCAPE));
+        command_print_json(tally->list);
     else
         printf("%u removed, %u left\n", tally->removed, tally->left);
-    json_object_put(tally->list);
-    if (fflush(stdout) != 0) {
-        say("cannot write what it did");
-        return 1;
-    }
-    return tally->failed ? 1 : 0;
+    return command_finish("reap", tally->failed ? 1 : 0);
 }
 
 static int run(const struct reap_task *task, bool json)

@@ -295,7 +295,7 @@ static int sections_find(struct merge *merge, struct error **err)
 }
 
 /* inherit = no: what stands before the last section that says so doesn't count. */
-static void sections_cut(struct merge *merge)
+static size_t sections_first(const struct merge *merge)
 {
     const struct option *inherit = session_option(OPTION_INHERIT);
     struct error *ignored = NULL;
@@ -304,12 +304,18 @@ static void sections_cut(struct merge *merge)
         bool yes = true;
         if (config_said(merge->sections[i], inherit))
             (void)value_bool(config_value(merge->sections[i], inherit, 0)->text, &yes, &ignored);
-        if (!yes) {
-            merge->count -= i;
-            memmove(merge->sections, merge->sections + i, merge->count * sizeof(void *));
-            return;
-        }
+        if (!yes)
+            return i;
     }
+    return 0;
+}
+
+static void sections_cut(struct merge *merge)
+{
+    size_t first = sections_first(merge);
+
+    merge->count -= first;
+    memmove(merge->sections, merge->sections + first, merge->count * sizeof(void *));
 }
 
 static int session_apply(struct merge *merge, struct policy *policy, struct error **err)
@@ -371,6 +377,22 @@ int policy_maps(const char *path, const struct account *account, struct error **
     int rc = sections_find(&merge, err);
     free(merge.sections);
     return rc < 0 ? -1 : merge.count > 1;
+}
+
+int policy_sections(const char *path, const struct account *account, policy_section *visit,
+                    void *data, struct error **err)
+{
+    cleanup_config struct config *config = config_load(path, err);
+    struct merge merge = {.config = config, .account = account};
+
+    if (!config)
+        return -1;
+    int rc = sections_find(&merge, err);
+    size_t first = rc == 0 ? sections_first(&merge) : 0;
+    for (size_t i = 1; rc == 0 && i < merge.count; i++)
+        visit(data, config_name(merge.sections[i]), config_title(merge.sections[i]), i >= first);
+    free(merge.sections);
+    return rc;
 }
 
 static bool engine_varies(const struct config *config)

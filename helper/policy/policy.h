@@ -141,6 +141,11 @@ struct policy *policy_load(const char *path, const struct account *account, stru
 
 /* Whether a `group` or `user` section matches, or there is an error: -1. 1 or 0. */
 int policy_maps(const char *path, const struct account *account, struct error **err);
+/* Visits those that match, in the order in which they count; one that stands before an
+ * `inherit = no` doesn't. */
+typedef void policy_section(void *data, const char *kind, const char *title, bool counts);
+int policy_sections(const char *path, const struct account *account, policy_section *visit,
+                    void *data, struct error **err);
 
 /* Where a value comes from: told for every value that counts, in the order in which
  * they are put together; a list's one by one. */

@@ -183,15 +183,10 @@ static int load_policy(struct session *s, const char *config, struct error **err
     return rc;
 }
 
-/* Everything that can refuse without the engine. */
-static int admit(struct session *s, const char *config, struct strings *env, struct error **err)
+int session_plan(struct session *s, struct error **err)
 {
-    if (request_read(&s->request, env, err) < 0)
-        return -1;
-    if (load_policy(s, config, err) < 0 || permit(s, err) < 0 || check_mounts(s, err) < 0 ||
-        check_tls(&s->policy->engine, err) < 0)
-        return -1;
     const struct engine_config *engine = &s->policy->engine;
+
     s->target = (struct http_target){.socket = engine->socket,
                                      .host = engine->host,
                                      .tls_ca = engine->tls_ca,
@@ -201,6 +196,17 @@ static int admit(struct session *s, const char *config, struct strings *env, str
         return -1;
     identity_machine(s->machine);
     return choose_key(s, err);
+}
+
+/* Everything that can refuse without the engine. */
+static int admit(struct session *s, const char *config, struct strings *env, struct error **err)
+{
+    if (request_read(&s->request, env, err) < 0)
+        return -1;
+    if (load_policy(s, config, err) < 0 || permit(s, err) < 0 || check_mounts(s, err) < 0 ||
+        check_tls(&s->policy->engine, err) < 0)
+        return -1;
+    return session_plan(s, err);
 }
 
 int session_watch(struct session *s, struct error **err)

@@ -42,6 +42,8 @@ struct session_end {
  * and opened the log. */
 struct session_end session_run(const char *config, struct strings *env);
 
+/* By request and policy: where the engine is, which channel, whose container. */
+int session_plan(struct session *s, struct error **err);
 /* The container is the one of this key (lease.h). */
 void session_place(struct session *s, const char *key);
 /* Starts the watcher of s->lease, which is held. */
