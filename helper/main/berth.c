@@ -1,6 +1,7 @@
 /* berth: the administrator's tool. berth(8). */
 #include "config.h"
 
+#include "main/check_command.h"
 #include "main/explain_command.h"
 #include "main/reap_command.h"
 
@@ -20,6 +21,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *does;
 } commands[] = {
+    {"check", check_command, "look for holes and faults around berth: sshd, PAM, accounts, engine"},
     {"explain", explain_command, "say what a user gets, and which line of berth.conf says so"},
     {"reap", reap_command, "remove the containers that no session needs any more"},
 };

@@ -1,0 +1,12 @@
+/* What sshd lets a user do besides the forced command. */
+#ifndef BERTH_CHECK_DOORS_H
+#define BERTH_CHECK_DOORS_H
+
+#include "check/subject.h"
+
+/* Reads his settings: false where they can't be had, which is then a finding. */
+bool doors_read(struct subject *subject, struct check *check);
+/* By these settings. */
+void doors_look(const struct subject *subject, struct check *check);
+
+#endif

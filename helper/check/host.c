@@ -1,0 +1,138 @@
+#include "config.h"
+
+#include "check/host.h"
+
+#include "base/file.h"
+#include "check/subject.h"
+#include "policy/mount.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+enum { SECRET_MAX = 1024 * 1024 };
+
+static void add(struct check *check, enum severity severity, const char *id, char *what,
+                const char *why, char *mend)
+{
+    const struct finding finding = {
+        .severity = severity, .id = id, .what = what, .why = why, .mend = mend};
+
+    findings_add(&check->findings, &finding, NULL);
+}
+
+static void look_at_program(const char *path, const char *why, struct check *check)
+{
+    cleanup_error struct error *err = NULL;
+    struct stat st;
+
+    if (lstat(path, &st) < 0) {
+        add(check, FINDING_PROBLEM, "program-missing", text_format("%s: %s", path, strerror(errno)),
+            why, text_format("make install"));
+        return;
+    }
+    if (!S_ISREG(st.st_mode) || st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH)) {
+        add(check, FINDING_HOLE, "program-writable",
+            text_format("%s: not a regular file that only root may write (uid %u, mode %04o)", path,
+                        (unsigned)st.st_uid, (unsigned)st.st_mode & 07777),
+            "whoever can write it runs code as each user who logs in, with the engine's group",
+            text_format("chown root:root %s && chmod 0711 %s", path, path));
+        return;
+    }
+    if (mount_source_check(path, &err) < 0)
+        add(check, FINDING_HOLE, "program-writable", text_format("%s", error_text(err)),
+            "whoever can put another program there runs code as each user who logs in",
+            text_format("%s", ""));
+    if ((st.st_mode & 07777) != 0711)
+        add(check, FINDING_PROBLEM, "program-mode",
+            text_format("%s: mode %04o, not 0711", path, (unsigned)st.st_mode & 07777),
+            st.st_mode & S_IXOTH
+                ? "a process of the same user can trace a program that he may read, and so take "
+                  "its groups"
+                : "these users can't run it",
+            text_format("chmod 0711 %s", path));
+}
+
+/* They see it at /.berth. */
+static void look_at_guest_folder(const char *path, struct check *check)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 07777) == 0755 &&
+        st.st_uid == 0)
+        return;
+    add(check, FINDING_PROBLEM, "guest-folder",
+        text_format("%s: not a directory of root's with mode 0755", path),
+        "containers have it at /.berth: on the direct channel no session starts",
+        text_format("install -d -o root -m 0755 %s", path));
+}
+
+static void look_at_runtime(const char *path, struct check *check)
+{
+    char *mend = text_format("systemd-tmpfiles --create berth.conf, or install -d -o root -m 1777 "
+                             "%s",
+                             path);
+    static const char refused[] = "logins are refused where it isn't as it should be";
+    struct statfs fs;
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        add(check, FINDING_PROBLEM, "runtime-missing",
+            text_format("runtime_dir %s: %s", path, strerror(errno)), refused, mend);
+    else if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & 07777) != 01777)
+        add(check,
+            S_ISDIR(st.st_mode) && st.st_uid == 0 && !(st.st_mode & S_IWOTH) ? FINDING_PROBLEM
+                                                                             : FINDING_HOLE,
+            "runtime-mode",
+            text_format("runtime_dir %s: not a directory of root's with mode 1777 (uid %u, mode "
+                        "%04o)",
+                        path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777),
+            "without the t bit one user can move another's locks away; without write for others a "
+            "user's first login fails",
+            mend);
+    else if (statfs(path, &fs) == 0 && fs.f_type != TMPFS_MAGIC)
+        add(check, FINDING_NOTE, "runtime-disk",
+            text_format("runtime_dir %s is not on a tmpfs", path),
+            "locks of before a reboot stay until a sweep finds them; berth-reap.timer does",
+            text_format("runtime_dir = \"/run/berth\""));
+    else
+        free_string(&mend);
+}
+
+static void look_at_file(const char *option, const char *path, enum trust trust,
+                         struct check *check)
+{
+    cleanup_error struct error *err = NULL;
+
+    if (!path)
+        return;
+    cleanup_fd int fd = file_open_trusted(path, trust, SECRET_MAX, &err);
+    if (fd < 0)
+        add(check, trust == TRUST_SECRET ? FINDING_HOLE : FINDING_PROBLEM,
+            trust == TRUST_SECRET ? "secret" : "tls-file",
+            text_format("%s: %s", option, error_text(err)),
+            trust == TRUST_SECRET ? "it is worth the engine, which is root, or the registry's "
+                                    "account; logins are refused meanwhile"
+                                  : "logins are refused meanwhile",
+            text_format("chown root %s && chmod %s %s", path,
+                        trust == TRUST_SECRET ? "0640" : "0644", path));
+}
+
+void host_look(const struct policy *p, struct check *check)
+{
+    look_at_program(BERTH_SESSION, "no login works", check);
+    look_at_program(BERTH_SHELL,
+                    "the login shell that reads no file and no variable of the user's: without it "
+                    "ForceCommand is the only lock",
+                    check);
+    look_at_program(BERTH_LIBEXECDIR "/guest/berth-guest", "the direct channel needs it", check);
+    look_at_guest_folder(BERTH_LIBEXECDIR "/guest", check);
+    look_at_guest_folder(BERTH_LIBEXECDIR "/guest/run", check);
+    look_at_runtime(p->runtime_dir, check);
+    look_at_file("tls_ca", p->engine.tls_ca, TRUST_PUBLIC, check);
+    look_at_file("tls_cert", p->engine.tls_cert, TRUST_PUBLIC, check);
+    look_at_file("tls_key", p->engine.tls_key, TRUST_SECRET, check);
+    look_at_file("registry_config", p->engine.registry_config, TRUST_SECRET, check);
+}

@@ -1,0 +1,637 @@
+"""berth check: from a set-up without a fault each door is opened in turn, and exactly that is
+found."""
+import contextlib
+import json
+import os
+import pty
+import pwd
+import re
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from harness import users as users_module
+
+PROGRAM = "sbin/berth"
+USER = "bt-check"
+HOLE, PROBLEM, NOTE = "hole", "problem", "note"
+
+DOORS = {
+    "DisableForwarding": "yes", "AllowTcpForwarding": "no", "AllowStreamLocalForwarding": "no",
+    "AllowAgentForwarding": "no", "X11Forwarding": "no", "PermitTunnel": "no",
+    "GatewayPorts": "no", "PermitUserRC": "no",
+    "SetEnv": "HOME=/nonexistent LD_PRELOAD= BASH_ENV= SHLVL=5",
+}
+GLOBAL = {"UsePAM": "yes", "PermitUserEnvironment": "no", "AcceptEnv": "LANG LC_*",
+          "ExposeAuthInfo": "yes", "Subsystem": "sftp internal-sftp"}
+# user_readenv before pam_berth, which clears what it read.
+STACK = """\
+auth optional pam_berth.so groups={group}
+@include common-auth
+account required pam_berth.so
+account required pam_unix.so
+session required pam_env.so user_readenv=1
+session required pam_berth.so
+session [success=ok ignore=ignore default=bad] pam_selinux.so open
+"""
+AUTH = """\
+auth [success=1 default=ignore] pam_unix.so nullok
+auth requisite pam_deny.so
+auth required pam_permit.so
+"""
+
+
+def remove_user(name):
+    users_module.remove(name)
+
+
+def add_user(*options, name=USER):
+    remove_user(name)
+    subprocess.run(["useradd", "-M", "-p", "*", *options, name], check=True, capture_output=True)
+
+
+class Setup:
+    """Files of the test's own, as `berth check` is to read them."""
+
+    def __init__(self, world, folder):
+        self.world, self.dir = world, folder
+        self.shell = os.path.join(world.prefix, "libexec/berth/berth-shell")
+        self.config = os.path.join(world.prefix, "etc/berth/berth.conf")
+        self.options = {}       # of berth.conf
+        self.force = f"exec {world.helper}"
+        self.stack = STACK.format(group=world.group_name())
+        self.user = []          # useradd's
+
+    def write(self, doors=None, **options):
+        settings = {**GLOBAL, **{k: v for k, v in options.items() if v is not None}}
+        inside = {**DOORS, **(doors or {})}
+        with open(os.path.join(self.dir, "sshd_config"), "w") as f:
+            f.write(f"HostKey {self.world.dir}/host_key\nPidFile none\n")
+            f.writelines(f"{k} {v}\n" for k, v in settings.items())
+            f.write("Match User bt-*\n")
+            f.writelines(f"  {k} {v}\n" for k, v in inside.items() if v is not None)
+            if self.force:
+                f.write(f"  ForceCommand {self.force}\n")
+        pam = os.path.join(self.dir, "pam.d")
+        os.makedirs(pam, exist_ok=True)
+        with open(os.path.join(pam, "sshd"), "w") as f:
+            f.write(self.stack)
+        with open(os.path.join(pam, "common-auth"), "w") as f:
+            f.write(AUTH)
+        os.makedirs(os.path.dirname(self.config), exist_ok=True)
+        with open(self.config, "w") as f:
+            f.write(self.world.conf.text(**{"users": {USER: {}}, **self.options}))
+        os.chmod(self.config, 0o644)
+
+    def argv(self, *more, users=(USER,)):
+        argv = [os.path.join(self.world.prefix, PROGRAM), "check",
+                "--sshd-config", os.path.join(self.dir, "sshd_config"),
+                "--pam-dir", os.path.join(self.dir, "pam.d"), *more]
+        for user in users:
+            argv += ["--user", user]
+        return argv
+
+    def run(self, *more, users=(USER,), wrap=(), **kw):
+        return subprocess.run([*wrap, *self.argv(*more, users=users)], capture_output=True,
+                              text=True, timeout=60, **kw)
+
+    def findings(self, **kw):
+        """{id: (severity, users, what)}; an id that came twice keeps the worst."""
+        got = self.run("--json", **kw)
+        assert got.stderr == "", got
+        result = json.loads(got.stdout)
+        found = {}
+        for f in result["findings"]:
+            assert set(f) == {"severity", "id", "what", "why", "mend", "users"}, f
+            assert f["what"], f
+            found.setdefault(f["id"], (f["severity"], f["users"], f["what"]))
+        bad = any(f["severity"] != NOTE for f in result["findings"])
+        assert got.returncode == (1 if bad else 0), got
+        return found
+
+    def only(self, before, ident, severity, **kw):
+        """Exactly that has come on top."""
+        found = self.findings(**kw)
+        new = {k: v for k, v in found.items() if before.get(k) != v}
+        assert set(new) == {ident}, new
+        assert new[ident][0] == severity, new
+        return new[ident]
+
+
+@pytest.fixture
+def setup(world, tmp_path_factory):
+    it = Setup(world, str(tmp_path_factory.mktemp("check")))
+    if os.path.exists(it.config):
+        pytest.skip(f"{it.config} is somebody's: not the tests' to replace")
+    stand_in = not os.path.exists(it.shell)
+    if stand_in:
+        shutil.copy("/bin/true", it.shell)
+        os.chmod(it.shell, 0o711)
+    add_user("-d", "/nonexistent", "-s", it.shell)
+    it.write()
+    yield it
+    remove_user(USER)
+    os.unlink(it.config)
+    if stand_in:
+        os.unlink(it.shell)
+
+
+@pytest.fixture
+def clean(setup):
+    """What is found where nothing is wrong."""
+    found = setup.findings()
+    assert {v[0] for v in found.values()} <= {NOTE}, found
+    return found
+
+
+def test_clean(setup, clean):
+    # What this machine and the tests' folders are like; no more than that.
+    assert set(clean) <= {"runtime-disk", "engine-others", "sshrc"}, clean
+    got = setup.run()
+    assert (got.returncode, got.stderr) == (0, ""), got
+    assert got.stdout.splitlines()[-1].startswith("1 users looked at: 0 holes, 0 problems, ")
+
+
+# --- sshd's doors
+
+@pytest.mark.parametrize("doors,ident,severity", [
+    ({"AllowTcpForwarding": "yes", "DisableForwarding": "no"}, "sshd-tcp-forwarding", HOLE),
+    ({"AllowTcpForwarding": "local", "DisableForwarding": "no"}, "sshd-tcp-forwarding", HOLE),
+    ({"AllowStreamLocalForwarding": "yes", "DisableForwarding": "no"},
+     "sshd-streamlocal-forwarding", HOLE),
+    ({"AllowAgentForwarding": "yes"}, "sshd-agent-forwarding", PROBLEM),
+    ({"X11Forwarding": "yes"}, "sshd-x11-forwarding", HOLE),
+    ({"PermitTunnel": "point-to-point"}, "sshd-tunnel", HOLE),
+    ({"GatewayPorts": "yes", "DisableForwarding": "no"}, "sshd-gateway-ports", NOTE),
+    ({"PermitUserRC": "yes"}, "sshd-user-rc", PROBLEM),
+    ({"AcceptEnv": "LD_*"}, "sshd-accept-env", PROBLEM),
+    ({"AcceptEnv": "*"}, "sshd-accept-env", PROBLEM),
+    ({"SetEnv": None}, "sshd-set-env", NOTE),
+    ({"SetEnv": "HOME=/nonexistent"}, "sshd-set-env", NOTE),
+], ids=lambda v: "-".join(f"{k}={x}" for k, x in v.items()) if isinstance(v, dict) else None)
+def test_door(setup, clean, doors, ident, severity):
+    setup.write(doors)
+    _, users, what = setup.only(clean, ident, severity)
+    assert users == [USER]
+    option, value = next(iter(doors.items()))
+    assert option in what and (value is None or option == "SetEnv" or value in what), what
+
+
+def test_disable_forwarding_is_enough_for_what_it_shuts(setup, clean):
+    setup.write({"AllowTcpForwarding": "yes", "AllowStreamLocalForwarding": "yes"})
+    assert setup.findings() == clean
+
+
+@pytest.mark.parametrize("options,ident,severity", [
+    ({"PermitUserEnvironment": "yes"}, "sshd-user-environment", PROBLEM),
+    ({"PermitUserEnvironment": "LD_*,LANG"}, "sshd-user-environment", PROBLEM),
+    ({"UsePAM": "no"}, "sshd-use-pam", PROBLEM),
+    ({"ExposeAuthInfo": "no"}, "sshd-expose-auth-info", NOTE),
+    ({"AuthorizedKeysCommand": "/bin/true\nAuthorizedKeysCommandUser nobody"},
+     "sshd-keys-command", NOTE),
+], ids=lambda v: "-".join(v) if isinstance(v, dict) else None)
+def test_global_door(setup, clean, options, ident, severity):
+    setup.write(**options)
+    setup.only(clean, ident, severity)
+
+
+def test_harmless_user_environment(setup, clean):
+    setup.write(PermitUserEnvironment="LANG,TZ")
+    assert setup.findings() == clean
+
+
+# --- the forced command
+
+def test_no_forced_command(setup, clean):
+    """berth-shell alone: fine, but for an sftp that no shell runs."""
+    setup.force = None
+    setup.write(Subsystem="sftp /usr/lib/openssh/sftp-server")
+    setup.only(clean, "sshd-no-command", NOTE)
+    setup.write()
+    found = setup.findings()
+    assert set(found) - set(clean) == {"sshd-no-command", "sshd-internal-sftp"}
+    assert found["sshd-internal-sftp"][0] == HOLE
+
+
+def test_no_lock_at_all(setup, clean):
+    subprocess.run(["usermod", "-s", "/bin/bash", USER], check=True)
+    setup.force = None
+    setup.write(Subsystem="sftp /usr/lib/openssh/sftp-server")
+    setup.only(clean, "no-lock", HOLE)
+
+
+@pytest.mark.parametrize("force,ident,severity", [
+    ("internal-sftp", "sshd-other-command", HOLE),
+    ("/bin/true", "sshd-other-command", HOLE),
+    ("exec {helper}x", "sshd-other-command", HOLE),
+    ("execute {helper}", "sshd-other-command", HOLE),
+    ("{helper}", "sshd-no-exec", NOTE),
+    ("exec {helper} --config /nonexistent", "sshd-other-config", PROBLEM),
+    ("exec {helper} --config {config}", "sshd-command-options", PROBLEM),
+])
+def test_forced_command(setup, clean, force, ident, severity):
+    setup.force = force.format(helper=setup.world.helper, config=setup.config)
+    setup.write()
+    setup.only(clean, ident, severity)
+
+
+def test_sshd_config_that_is_wrong(setup, clean):
+    setup.write(Nonsense="yes")
+    what = setup.only(clean, "sshd-unknown", PROBLEM)[2]
+    assert "sshd_config" in what and "Nonsense" in what, what
+
+
+def test_the_installed_50_berth_conf(setup, clean):
+    """It opens nothing; with its group in place of a Match of the test's."""
+    installed = os.path.join(setup.world.prefix, "etc/ssh/sshd_config.d/50-berth.conf")
+    with open(installed) as f:
+        text = f.read().replace("Match Group berth", f"Match User {USER}")
+    assert f"Match User {USER}" in text
+    with open(os.path.join(setup.dir, "sshd_config"), "w") as f:
+        f.write(f"HostKey {setup.world.dir}/host_key\nUsePAM yes\nExposeAuthInfo yes\n"
+                "AcceptEnv LANG LC_*\nSubsystem sftp internal-sftp\n" + text)
+    assert setup.findings() == clean
+
+
+# --- accounts
+
+def test_shell_of_the_host(setup, clean):
+    subprocess.run(["usermod", "-s", "/bin/bash", USER], check=True)
+    found = setup.findings()
+    assert {k: found[k][0] for k in set(found) - set(clean)} == {
+        "shell-other": PROBLEM, "engine-access": PROBLEM}, found
+    subprocess.run(["usermod", "-aG", setup.world.group_name(), USER], check=True)
+    found = setup.findings()
+    assert {k: found[k][0] for k in set(found) - set(clean)} == {
+        "shell-other": PROBLEM, "engine-group": HOLE}, found
+
+
+def test_variables_are_worse_for_a_shell_of_the_host(setup, clean):
+    subprocess.run(["usermod", "-s", "/bin/bash", USER], check=True)
+    before = setup.findings()
+    setup.write({"AcceptEnv": "BASH_*"})
+    setup.only(before, "sshd-accept-env", HOLE)
+    setup.write({"SetEnv": "LD_PRELOAD="})
+    assert "HOME, BASH_ENV, SHLVL" in setup.only(before, "sshd-set-env", PROBLEM)[2]
+
+
+def test_in_the_engines_group(setup, clean):
+    subprocess.run(["usermod", "-aG", setup.world.group_name(), USER], check=True)
+    setup.only(clean, "engine-group", PROBLEM)
+
+
+def test_nologin(setup, clean):
+    subprocess.run(["usermod", "-s", "/usr/sbin/nologin", USER], check=True)
+    found = setup.findings()
+    assert {k: found[k][0] for k in set(found) - set(clean)} == {
+        "shell-shut": PROBLEM, "engine-access": PROBLEM}, found
+
+
+def test_two_names(setup, clean):
+    twin = "bt-check2"
+    add_user("-o", "-u", str(pwd.getpwnam(USER).pw_uid), name=twin)
+    try:
+        assert twin in setup.only(clean, "uid-shared", NOTE)[2]
+        setup.stack = setup.stack.replace("session required pam_berth.so\n", "")
+        setup.stack = setup.stack.replace("user_readenv=1", "")
+        setup.write()
+        found = setup.findings()
+        assert {k: found[k][0] for k in set(found) - set(clean)} == {
+            "uid-shared": PROBLEM, "pam-berth-missing": PROBLEM}, found
+    finally:
+        subprocess.run(["userdel", "-f", twin], check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def home_of_his(setup):
+    home = os.path.join(setup.world.dir, "home-of-his")
+    os.mkdir(home, 0o700)
+    os.chown(home, pwd.getpwnam(USER).pw_uid, -1)
+    subprocess.run(["usermod", "-d", home, USER], check=True)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home)
+
+
+def test_home_that_is_his(setup, clean):
+    with home_of_his(setup) as home:
+        setup.only(clean, "home-writable", NOTE)
+        subprocess.run(["usermod", "-s", "/bin/bash", USER], check=True)
+        before = setup.findings()
+        setup.write({"SetEnv": None})
+        setup.only(before, "sshd-set-env", HOLE)
+        # sshd's HOME=his own is no other.
+        setup.write({"SetEnv": f"HOME={home} LD_PRELOAD= BASH_ENV= SHLVL=5"})
+        setup.only(before, "sshd-set-env", HOLE)
+
+
+def test_systemd_beside_such_a_home(setup, clean):
+    setup.stack = setup.stack.replace("session required pam_berth.so\n",
+                                      "-session optional pam_systemd.so\n"
+                                      "session required pam_berth.so\n")
+    setup.write()
+    assert setup.findings() == clean        # not without one
+    with home_of_his(setup) as home:
+        found = setup.findings()
+        assert {k: found[k][0] for k in set(found) - set(clean)} == {
+            "home-writable": NOTE, "pam-systemd": NOTE}, found
+        setup.options = {"mounts": [f"{home}:/home/it"]}
+        setup.write()
+        assert setup.findings()["pam-systemd"][0] == PROBLEM
+        setup.options = {}
+        setup.write()
+        subprocess.run(["usermod", "-aG", setup.world.group_name(), USER], check=True)
+        assert setup.findings()["pam-systemd"][0] == HOLE
+
+
+def test_a_section_for_everybody(setup, clean):
+    """Whom only a catch-all maps, and who is none of berth's, is no fault; nor is who never
+    logs in."""
+    setup.options = {"users": {"*": {}}}
+    setup.write()
+    got = json.loads(setup.run("--json", users=()).stdout)
+    assert {USER, "bt-plain"} <= set(got["users"])
+    assert not {"root", "daemon", "nobody"} & set(got["users"]), got["users"]
+    by_id = {}
+    for f in got["findings"]:
+        for user in f["users"]:
+            by_id.setdefault(user, set()).add(f["id"])
+    assert USER not in by_id, by_id[USER]
+    # He matches bt-* of this sshd_config, so berth's he is.
+    assert "shell-other" in by_id["bt-plain"]
+    everybody = [f for f in got["findings"] if f["id"] == "not-berths"]
+    assert all(f["severity"] == NOTE for f in everybody)
+
+
+def test_users_by_name(setup, clean):
+    found = setup.findings(users=("bt-nobody-has-this",))
+    assert found["account-unknown"][:2] == (PROBLEM, ["bt-nobody-has-this"])
+    found = setup.findings(users=("bt-plain",))
+    assert found["account-unmapped"][:2] == (PROBLEM, ["bt-plain"])
+    got = json.loads(setup.run("--json", users=()).stdout)
+    assert got["users"] == [USER]
+
+
+def test_nobody(setup, clean):
+    setup.options = {"users": {"bt-nobody-has-this": {}}}
+    setup.write()
+    found = setup.findings(users=())
+    assert found["nobody"][0] == NOTE
+
+
+# --- PAM
+
+BERTH_LINES = {"auth": "auth optional pam_berth.so groups={group}\n",
+               "account": "account required pam_berth.so\n",
+               "session": "session required pam_berth.so\n"}
+
+
+@pytest.mark.parametrize("kind", ["auth", "account", "session"])
+def test_pam_berth_missing(setup, clean, kind):
+    line = BERTH_LINES[kind].format(group=setup.world.group_name())
+    setup.stack = setup.stack.replace(line, "")
+    setup.write()
+    found = setup.findings()
+    new = {k: found[k][0] for k in set(found) - set(clean)}
+    also = {"auth": {"engine-access": PROBLEM}, "account": {},
+            "session": {"pam-user-env": HOLE}}[kind]
+    assert new == {"pam-berth-missing": PROBLEM, **also}, found
+    assert found["pam-berth-missing"][2].endswith(" for " + kind)
+
+
+@pytest.mark.parametrize("before,after,ident,severity", [
+    ("account required pam_berth.so",
+     "account sufficient pam_unix.so\naccount required pam_berth.so", "pam-berth-skipped", PROBLEM),
+    ("account required pam_berth.so",
+     "account [success=1 default=ignore] pam_unix.so\naccount required pam_berth.so",
+     "pam-berth-skipped", PROBLEM),
+    ("account required pam_berth.so", "account optional pam_berth.so", "pam-berth-ignored", PROBLEM),
+    ("session [success", "session required pam_env.so\nsession [success", "pam-berth-not-last",
+     PROBLEM),
+    ("session [success", "session required pam_env.so user_readenv=1\nsession [success",
+     "pam-user-env", HOLE),
+    ("account required pam_unix.so",
+     "account required pam_unix.so\nauth required pam_env.so user_readenv=1", "pam-user-env", HOLE),
+    ("account required pam_unix.so", "account required", "pam-unknown", PROBLEM),
+    ("account required pam_unix.so", "@include nothing", "pam-unknown", PROBLEM),
+])
+def test_pam_stack(setup, clean, before, after, ident, severity):
+    assert before in setup.stack
+    setup.stack = setup.stack.replace(before, after, 1)
+    setup.write()
+    found = setup.findings()
+    new = {k: v for k, v in found.items() if k not in clean}
+    # Without a stack nobody can be said to grant the group.
+    new.pop("engine-access" if ident == "pam-unknown" else "", None)
+    assert {k: v[0] for k, v in new.items()} == {ident: severity}, new
+    assert os.path.join(setup.dir, "pam.d/sshd") + ":" in new[ident][2]
+
+
+def test_sufficient_before_the_session_line(setup, clean):
+    setup.stack = setup.stack.replace("session required pam_env",
+                                      "session sufficient pam_permit.so\n"
+                                      "session required pam_env", 1)
+    setup.write()
+    found = setup.findings()
+    assert {k: found[k][0] for k in set(found) - set(clean)} == {
+        "pam-berth-skipped": PROBLEM, "pam-user-env": HOLE}
+
+
+def test_group_that_pam_berth_does_not_grant(setup, clean):
+    setup.stack = setup.stack.replace("groups=" + setup.world.group_name(), "groups=other,more")
+    setup.write()
+    setup.only(clean, "engine-access", PROBLEM)
+
+
+def test_debians_own_stack(setup, clean):
+    """As it is before berth: a hole, and pam_berth is missing."""
+    with open("/etc/pam.d/sshd") as f:
+        text = f.read()
+    if "user_readenv=1" not in text:
+        pytest.skip("this machine's /etc/pam.d/sshd is not Debian's")
+    argv = [a for a in setup.argv("--json") if a not in ("--pam-dir", setup.dir + "/pam.d")]
+    found = json.loads(subprocess.run(argv, capture_output=True, text=True).stdout)["findings"]
+    ids = {f["id"]: f for f in found}
+    assert ids["pam-user-env"]["severity"] == HOLE
+    assert ids["pam-user-env"]["what"].startswith("/etc/pam.d/sshd:")
+    assert ids["pam-berth-missing"]["what"].endswith("auth, account, session")
+
+
+def test_sshrc(setup, clean):
+    copy = os.path.join(setup.dir, "ssh")
+    shutil.copytree("/etc/ssh", copy)
+    with open(os.path.join(copy, "sshrc"), "w") as f:
+        f.write("true\n")
+    wrap = ["unshare", "-m", "sh", "-c", 'mount --bind "$1" /etc/ssh && shift && exec "$@"', "sh",
+            copy]
+    assert setup.findings(wrap=wrap)["sshrc"][0] == NOTE
+    setup.stack = setup.stack.replace("session required pam_berth.so\n", "")
+    setup.write()
+    assert setup.findings(wrap=wrap)["sshrc"][0] == PROBLEM
+
+
+# --- the engine, and berth's own files
+
+@pytest.mark.parametrize("options,ident,severity", [
+    ({"engine": {"endpoint": "unix:///nonexistent/engine"}}, "engine-away", PROBLEM),
+    ({"image": "berth-test/not-there"}, "image-missing", NOTE),
+    ({"image": "berth-test/not-there", "pull": "never"}, "image-missing", PROBLEM),
+    ({"mounts": ["/nonexistent:/data"]}, "mount-source", PROBLEM),
+    ({"users": {USER: {"image": "x", "memory_swap": "1g"}}}, "configuration", PROBLEM),
+])
+def test_engine_and_policy(setup, clean, options, ident, severity):
+    setup.options = options
+    setup.write()
+    found = setup.findings()
+    new = {k: v for k, v in found.items() if k not in clean}
+    assert {k: v[0] for k, v in new.items()} == {ident: severity}, new
+
+
+def test_engine_of_each(setup, clean):
+    """A rootless one runs only while its user is there."""
+    setup.options = {"engine": {"endpoint": "unix:///run/user/%U/docker.sock"}}
+    setup.write()
+    assert setup.findings()["engine-away"][:2] == (NOTE, [USER])
+
+
+def test_socket_for_everybody(setup, clean):
+    """Nobody listens there: that it could be opened is enough."""
+    path = os.path.join(setup.world.dir, "open.sock")
+    with socket.socket(socket.AF_UNIX) as it:
+        it.bind(path)
+    os.chmod(path, 0o666)
+    try:
+        setup.options = {"engine": {"endpoint": "unix://" + path}}
+        setup.write()
+        found = setup.findings()
+        assert found["engine-open"][0] == HOLE and found["engine-away"][0] == PROBLEM
+    finally:
+        os.unlink(path)
+
+
+def test_configuration_that_is_wrong(setup, clean):
+    with open(setup.config, "w") as f:
+        f.write("nothing = 5\n")
+    found = setup.findings()
+    assert set(found) == {"configuration"} and f"{setup.config}:1: " in found["configuration"][2]
+    os.chmod(setup.config, 0o666)
+    assert "chmod go-w" in setup.findings()["configuration"][2]
+
+
+@contextlib.contextmanager
+def mode_of(path, mode):
+    before = os.stat(path)
+    os.chmod(path, mode)
+    try:
+        yield
+    finally:
+        os.chmod(path, before.st_mode & 0o7777)
+
+
+@pytest.mark.parametrize("name", ["berth-session", "berth-shell", "guest/berth-guest"])
+def test_modes_of_programs(setup, clean, name):
+    path = os.path.join(setup.world.prefix, "libexec/berth", name)
+    for mode, ident, severity in ((0o755, "program-mode", PROBLEM), (0o700, "program-mode", PROBLEM),
+                                  (0o771, "program-mode", PROBLEM),
+                                  (0o731, "program-writable", HOLE),
+                                  (0o777, "program-writable", HOLE)):
+        with mode_of(path, mode):
+            assert path in setup.only(clean, ident, severity)[2]
+    os.rename(path, path + ".away")
+    try:
+        assert path in setup.only(clean, "program-missing", PROBLEM)[2]
+    finally:
+        os.rename(path + ".away", path)
+    os.chown(path, pwd.getpwnam(USER).pw_uid, 0)
+    try:
+        setup.only(clean, "program-writable", HOLE)
+    finally:
+        os.chown(path, 0, 0)
+        os.chmod(path, 0o711)
+
+
+def test_guests_folder(setup, clean):
+    with mode_of(os.path.join(setup.world.prefix, "libexec/berth/guest/run"), 0o700):
+        setup.only(clean, "guest-folder", PROBLEM)
+
+
+@pytest.mark.parametrize("mode,ident,severity", [
+    (0o755, "runtime-mode", PROBLEM), (0o777, "runtime-mode", HOLE),
+    (None, "runtime-missing", PROBLEM)])
+def test_runtime_directory(setup, clean, mode, ident, severity):
+    path = os.path.join(setup.dir, "run")
+    setup.options = {"runtime_dir": path}
+    if mode is not None:
+        os.mkdir(path)
+        os.chmod(path, mode)
+    setup.write()
+    found = setup.findings()
+    clean.pop("runtime-disk", None)
+    assert {k: v[0] for k, v in found.items() if k not in clean} == {ident: severity}, found
+
+
+def test_secret_that_all_may_read(setup, clean):
+    path = os.path.join(setup.world.dir, "registry.json")
+    with open(path, "w") as f:
+        f.write("{}")
+    try:
+        setup.options = {"engine": {"registry_config": path}}
+        os.chmod(path, 0o640)
+        setup.write()
+        assert setup.findings() == clean
+        os.chmod(path, 0o644)
+        assert path in setup.only(clean, "secret", HOLE)[2]
+    finally:
+        os.unlink(path)
+
+
+# --- the command
+
+def test_lines(setup, clean):
+    setup.write({"X11Forwarding": "yes", "AllowAgentForwarding": "yes"})
+    got = setup.run()
+    lines = got.stdout.splitlines()
+    assert (got.returncode, got.stderr) == (1, "")
+    assert lines[0] == "hole     sshd: X11Forwarding is yes [sshd-x11-forwarding]"
+    assert lines[1] == f"         for:  {USER}"
+    assert lines[2].startswith("         why:  sshd runs xauth on this machine")
+    assert lines[3].startswith("         mend: X11Forwarding no ")
+    assert lines[4] == "problem  sshd: AllowAgentForwarding is yes [sshd-agent-forwarding]"
+    assert "\033" not in got.stdout
+    assert re.fullmatch(r"1 users looked at: 1 holes, 1 problems, \d+ notes", lines[-1])
+
+
+def test_colour_on_a_terminal(setup, clean):
+    setup.write({"X11Forwarding": "yes"})
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(setup.argv(), stdout=theirs, stdin=subprocess.DEVNULL)
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):
+        while data := os.read(ours, 65536):
+            seen += data
+    os.close(ours)
+    assert process.wait(30) == 1
+    assert b"\033[1;31mhole    \033[0m sshd: X11Forwarding" in seen
+
+
+def test_not_root(setup, world):
+    got = setup.run(user=world.uid("bt-bash"), group=world.uid("bt-bash"), extra_groups=[])
+    assert (got.returncode, got.stdout) == (1, "")
+    assert re.fullmatch(r"berth check: must be run as root: .*\n", got.stderr), got
+
+
+@pytest.mark.parametrize("options", [["--nothing"], ["--config"], ["all"]])
+def test_usage(world, options):
+    got = subprocess.run([os.path.join(world.prefix, PROGRAM), "check"] + options,
+                         capture_output=True, text=True)
+    assert (got.returncode, got.stdout) == (2, "")
+    assert got.stderr.startswith("berth check: ") and got.stderr.count("\n") == 1, got
+
+
+def test_nothing_is_changed(setup, world):
+    setup.run()
+    assert not world.containers() and not world.left_files()
