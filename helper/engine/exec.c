@@ -41,6 +41,8 @@ static struct json_object *create_body(const struct exec_command *command)
     set_bool(body, "Tty", command->tty);
     if (command->attach)
         json_object_object_add(body, "DetachKeys", json_object_new_string(no_detach_keys));
+    if (command->user)
+        json_object_object_add(body, "User", json_object_new_string(command->user));
     if (command->env)
         json_object_object_add(body, "Env", array_of(command->env));
     json_object_object_add(body, "Cmd", array_of(command->argv));

@@ -11,6 +11,7 @@ enum { EXEC_ID_SIZE = 65 };
 /* argv and environment are borrowed. */
 struct exec_command {
     const struct strings *argv, *env; /* env is on top of the container's; or NULL */
+    const char *user;                 /* "0:0"; NULL: the container's */
     bool attach;                      /* with stdin, stdout and stderr */
     bool tty;
 };

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "main/check_command.h"
+#include "main/enter_command.h"
 #include "main/explain_command.h"
 #include "main/reap_command.h"
 
@@ -22,6 +23,7 @@ static const struct command {
     const char *does;
 } commands[] = {
     {"check", check_command, "look for holes and faults around berth: sshd, PAM, accounts, engine"},
+    {"enter", enter_command, "a shell or a command in a user's running container"},
     {"explain", explain_command, "say what a user gets, and which line of berth.conf says so"},
     {"reap", reap_command, "remove the containers that no session needs any more"},
 };
@@ -53,12 +55,27 @@ static int have_descriptors(void)
     return fd < 0 ? -1 : close(fd);
 }
 
+/* Neither berth.conf nor a library goes by the caller's variables; what his terminal
+ * is called stays, for a shell in a container. */
+static int clear_environment(void)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-+._";
+    const char *value = getenv("TERM");
+    char term[64] = "";
+
+    if (value && strlen(value) < sizeof term && strspn(value, plain) == strlen(value))
+        memcpy(term, value, strlen(value) + 1);
+    if (clearenv() != 0)
+        return -1;
+    return term[0] ? setenv("TERM", term, 1) : 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
-    /* Neither berth.conf nor a library goes by the caller's variables. */
-    if (have_descriptors() < 0 || clearenv() != 0) {
+    if (have_descriptors() < 0 || clear_environment() < 0) {
         fputs("berth: cannot set itself up\n", stderr);
         return 1;
     }
