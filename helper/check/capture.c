@@ -106,11 +106,12 @@ static const char *last_line(struct text *t)
     return end ? end + 1 : text_str(t);
 }
 
-int capture_run(char *const argv[], struct text *out, struct error **err)
+int capture_run(const struct strings *argv, struct text *out, struct error **err)
 {
     cleanup_text struct text said = {0};
     struct run r = {.fds = {-1, -1}, .texts = {out, &said}, .most = {OUT_MAX, ERR_MAX}};
     int pipes[SLOT_COUNT][2] = {{-1, -1}, {-1, -1}};
+    const char *program = argv->items[0];
     pid_t pid;
 
     if (pipe2(pipes[0], O_CLOEXEC) < 0 || pipe2(pipes[1], O_CLOEXEC) < 0) {
@@ -119,7 +120,7 @@ int capture_run(char *const argv[], struct text *out, struct error **err)
         return error_set(err, errno, "pipe");
     }
     const int ends[SLOT_COUNT] = {pipes[0][1], pipes[1][1]};
-    int rc = start(argv, ends, &pid);
+    int rc = start(argv->items, ends, &pid);
     for (int i = 0; i < SLOT_COUNT; i++) {
         close_fd(&pipes[i][1]);
         r.fds[i] = pipes[i][0];
@@ -129,11 +130,11 @@ int capture_run(char *const argv[], struct text *out, struct error **err)
     close_fd(&r.fds[SLOT_OUT]);
     close_fd(&r.fds[SLOT_ERR]);
     if (rc != 0)
-        return error_set(err, rc, "cannot run %s", argv[0]);
+        return error_set(err, rc, "cannot run %s", program);
     if (!closed)
-        return error_set(err, 0, "%s has not ended in %d s", argv[0], RUN_MS / 1000);
+        return error_set(err, 0, "%s has not ended in %d s", program, RUN_MS / 1000);
     if (status != 0)
-        return error_set(err, 0, "%s: %s", argv[0],
+        return error_set(err, 0, "%s: %s", program,
                          said.len > 0 ? last_line(&said) : "failed, and didn't say why");
     return 0;
 }

@@ -59,21 +59,35 @@ static bool can_be_asked(const char *user)
     return user[0] != '\0';
 }
 
+static int ask_argv(struct strings *argv, const char *file, const char *user)
+{
+    int rc = strings_add(argv, SSHD);
+
+    if (rc == 0)
+        rc = strings_add(argv, "-T");
+    if (rc == 0 && file)
+        rc = strings_add(argv, "-f");
+    if (rc == 0 && file)
+        rc = strings_add(argv, file);
+    if (rc == 0)
+        rc = strings_add(argv, "-C");
+    return rc < 0 ? rc
+                  : strings_take(argv, text_format("user=%s,host=localhost,addr=127.0.0.1,"
+                                                   "laddr=127.0.0.1,lport=22",
+                                                   user));
+}
+
 int sshd_ask(struct sshd_settings *settings, const char *file, const char *user, struct error **err)
 {
-    char program[] = SSHD, test[] = "-T", connection[] = "-C", config[] = "-f";
+    cleanup_strings struct strings argv = {0};
     cleanup_text struct text out = {0};
 
     *settings = (struct sshd_settings){0};
     if (!can_be_asked(user))
         return error_set(err, 0, "sshd can't be asked about this name");
-    cleanup_string char *who = text_format(
-        "user=%s,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22", user);
-    cleanup_string char *path = strdup(file ? file : "");
-    if (!who || !path)
+    if (ask_argv(&argv, file, user) < 0)
         return error_set(err, ENOMEM, "sshd -T");
-    char *argv[] = {program, test, connection, who, file ? config : NULL, path, NULL};
-    if (capture_run(argv, &out, err) < 0)
+    if (capture_run(&argv, &out, err) < 0)
         return -1;
     if (out.failed)
         return error_set(err, ENOMEM, "sshd -T");

@@ -33,8 +33,9 @@ static int refuse(const struct error *err)
     return OUTCOME_REFUSED;
 }
 
-static int run(struct enter *enter, const char *user)
+static int run(const struct enter *wanted, const char *user)
 {
+    struct enter enter = *wanted;
     cleanup_error struct error *err = NULL;
     cleanup_person struct person person = {0};
     cleanup_strings struct strings several = {0};
@@ -46,8 +47,8 @@ static int run(struct enter *enter, const char *user)
     }
     if (person_find(&person, user, &err) < 0)
         return refuse(err);
-    enter->account = &person.account;
-    if (enter_run(enter, &several, &status, &err) == 0)
+    enter.account = &person.account;
+    if (enter_run(&enter, &several, &status, &err) == 0)
         return status;
     status = refuse(err);
     for (size_t i = 0; i < several.count; i++)

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct option *const tables[] = {options_top, options_engine, options_session};
+enum { TABLES = 3 };
+static const struct option *const tables[TABLES] = {options_top, options_engine, options_session};
 
 /* What the callbacks of the policy need. */
 struct reading {
@@ -95,7 +96,7 @@ static struct explained_option *option_of(struct explanation *e, const char *nam
 
 static const struct option *option_find(const char *name)
 {
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+    for (size_t t = 0; t < TABLES; t++)
         for (const struct option *o = tables[t]; o->name; o++)
             if (strcmp(o->name, name) == 0)
                 return o;
@@ -174,12 +175,12 @@ static int options_make(struct explanation *e, struct error **err)
 {
     size_t count = 0;
 
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+    for (size_t t = 0; t < TABLES; t++)
         count += table_length(tables[t]);
     e->options = calloc(count, sizeof *e->options);
     if (!e->options)
         return error_set(err, ENOMEM, "options");
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+    for (size_t t = 0; t < TABLES; t++)
         for (const struct option *o = tables[t]; o->name; o++)
             /* Says how sections are put together, and is none of what comes of it. */
             if (strcmp(o->name, OPTION_INHERIT) != 0)

@@ -426,20 +426,19 @@ static void test_findings(void **state)
 
 static int capture(struct text *out, struct error **err, const char *script)
 {
-    char shell[] = "/bin/sh", c[] = "-c";
-    char *text = strdup(script);
-    char *argv[] = {shell, c, text, NULL};
-    int rc = capture_run(argv, out, err);
+    cleanup_strings struct strings argv = {0};
 
-    free(text);
-    return rc;
+    assert_int_equal(strings_add(&argv, "/bin/sh"), 0);
+    assert_int_equal(strings_add(&argv, "-c"), 0);
+    assert_int_equal(strings_add(&argv, script), 0);
+    return capture_run(&argv, out, err);
 }
 
 static void test_capture(void **state)
 {
     struct text out = {0};
     struct error *err = NULL;
-    char nothing[] = "/nonexistent/program", *argv[] = {nothing, NULL};
+    cleanup_strings struct strings argv = {0};
 
     (void)state;
     assert_int_equal(capture(&out, &err,
@@ -461,7 +460,8 @@ static void test_capture(void **state)
                      -1);
     error_clear(&err);
     text_free(&out);
-    assert_int_equal(capture_run(argv, &out, &err), -1);
+    assert_int_equal(strings_add(&argv, "/nonexistent/program"), 0);
+    assert_int_equal(capture_run(&argv, &out, &err), -1);
     assert_string_equal(error_text(err),
                         "cannot run /nonexistent/program: No such file or directory");
     error_clear(&err);
