@@ -96,14 +96,11 @@ static int await(pid_t pid, bool closed)
     return status;
 }
 
-/* "line\nlast\n" -> "last" */
-static const char *last_line(struct text *t)
+static const char *first_line(struct text *t)
 {
-    while (t->len > 0 && strchr("\r\n ", t->data[t->len - 1]))
-        t->data[--t->len] = '\0';
-    const char *end = t->len > 0 ? strrchr(t->data, '\n') : NULL;
-
-    return end ? end + 1 : text_str(t);
+    if (t->len > 0)
+        t->data[strcspn(t->data, "\r\n")] = '\0';
+    return text_str(t);
 }
 
 int capture_run(const struct strings *argv, struct text *out, struct error **err)
@@ -135,6 +132,6 @@ int capture_run(const struct strings *argv, struct text *out, struct error **err
         return error_set(err, 0, "%s has not ended in %d s", program, RUN_MS / 1000);
     if (status != 0)
         return error_set(err, 0, "%s: %s", program,
-                         said.len > 0 ? last_line(&said) : "failed, and didn't say why");
+                         said.len > 0 ? first_line(&said) : "failed, and didn't say why");
     return 0;
 }

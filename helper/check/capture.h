@@ -7,7 +7,7 @@
 
 /* Runs argv's first, a path, without an environment and with nothing on stdin, for ten
  * seconds and a MiB at most. Fails where it can't be run, or ends with anything but
- * 0: then with the last line that it said on stderr. */
+ * 0: then with the first line that it said on stderr. */
 int capture_run(const struct strings *argv, struct text *out, struct error **err);
 
 #endif

@@ -71,7 +71,7 @@ static void look_at_access(const struct round *r, const struct subject *s, const
                     .why = "whatever else runs as him on this machine (cron, at, su, systemd "
                            "--user) has the engine, and so is root",
                     .mend = text_format("gpasswd -d USER %s; and in the PAM stack of sshd: auth "
-                                        "optional " PAM_MODULE " groups=%s",
+                                        "required " PAM_MODULE " groups=%s",
                                         group, group));
     else if (!granted)
         subject_add(r->check, s, .severity = FINDING_PROBLEM, .id = "engine-access",
@@ -80,7 +80,7 @@ static void look_at_access(const struct round *r, const struct subject *s, const
                                         (unsigned)st->st_mode & 07777),
                     .why = "they are refused: pam_berth grants the group where it is told to and "
                            "the login shell is berth-shell",
-                    .mend = text_format("auth optional " PAM_MODULE " groups=%s", group));
+                    .mend = text_format("auth required " PAM_MODULE " groups=%s", group));
 }
 
 static bool is_subject(const struct round *r, const char *name)
@@ -197,6 +197,20 @@ static void look_at_image(const struct round *r, struct known *k, const struct s
                 .mend = text_format("docker pull %s", image));
 }
 
+/* pam_berth makes a home whose directory is there. */
+static bool is_made(const struct round *r, const struct policy *p, const struct mount *mount)
+{
+    cleanup_error struct error *ignored = NULL;
+    cleanup_string char *parent = strdup(mount->source);
+    char *slash = parent ? strrchr(parent, '/') : NULL;
+
+    if (!p->home_at || strcmp(mount->target, p->home_at) != 0 || !slash || slash == parent ||
+        !r->stacks || !modules_has_berth(r->stacks, STACK_SESSION))
+        return false;
+    *slash = '\0';
+    return mount_source_check(parent, &ignored) == 0;
+}
+
 /* What a login's own check would refuse. */
 static void look_at_mounts(const struct round *r, const struct subject *s)
 {
@@ -205,6 +219,8 @@ static void look_at_mounts(const struct round *r, const struct subject *s)
     for (size_t i = 0; p->engine.socket && i < p->mount_count; i++) {
         cleanup_error struct error *err = NULL;
         if (p->mounts[i].volume || mount_source_check(p->mounts[i].source, &err) == 0)
+            continue;
+        if (error_kind(err) == ERROR_NOT_FOUND && is_made(r, p, &p->mounts[i]))
             continue;
         subject_add(r->check, s, .severity = FINDING_PROBLEM, .id = "mount-source",
                     .what = text_format("mount %s: %s", p->mounts[i].target, error_text(err)),

@@ -85,8 +85,35 @@ static void look_at_absence(const struct stacks *stacks, struct check *check)
             text_format("%s: no " PAM_MODULE " for %s", stacks->file, text_str(&missing)),
             "auth: it grants the engine's group to these logins alone; account: it refuses whom "
             "nothing maps; session: it clears variables that run code, and vouches for the name",
-            text_format("auth optional " PAM_MODULE " groups=docker; account required " PAM_MODULE
+            text_format("auth required " PAM_MODULE
+                        " groups=docker as the first auth line; account required " PAM_MODULE
                         "; session required " PAM_MODULE " as the last session line"));
+}
+
+/* pam_berth refuses its logins over an argument that it doesn't know. */
+static bool is_known(const char *argument)
+{
+    return strcmp(argument, "debug") == 0 || strncmp(argument, "config=", 7) == 0 ||
+           strncmp(argument, "groups=", 7) == 0;
+}
+
+static void look_at_arguments(const struct stack_entry *e, enum stack_type type,
+                              struct check *check)
+{
+    const char *config = stack_argument(e, "config");
+
+    for (size_t i = 0; i < e->arguments.count; i++)
+        if (!is_known(e->arguments.items[i]))
+            add(check, FINDING_PROBLEM, "pam-berth-argument",
+                text_format("%s:%u: %s " PAM_MODULE " doesn't know %s", e->file, e->line,
+                            stack_type_name(type), e->arguments.items[i]),
+                "all logins with berth-shell are refused", text_format("man pam_berth"));
+    if (strcmp(config ? config : BERTH_CONFIG, check->config) != 0)
+        add(check, FINDING_PROBLEM, "pam-berth-config",
+            text_format("%s:%u: %s " PAM_MODULE " reads %s, not %s", e->file, e->line,
+                        stack_type_name(type), config ? config : BERTH_CONFIG, check->config),
+            "whom it takes for mapped isn't who was looked at here",
+            text_format("config=%s", check->config));
 }
 
 /* It is there, and a module before it can keep it from its turn. */
@@ -103,6 +130,8 @@ static void look_at_place(const struct stacks *stacks, enum stack_type type, str
                         stack->entries[at].file, stack->entries[at].line),
             "where that module says success, pam_berth has no turn",
             text_format("put the " PAM_MODULE " line before %s:%u", skips->file, skips->line));
+    if (at < stack->count)
+        look_at_arguments(&stack->entries[at], type, check);
     if (type == STACK_ACCOUNT && at < stack->count && !stack_entry_counts(&stack->entries[at]))
         add(check, FINDING_PROBLEM, "pam-berth-ignored",
             text_format("%s:%u: account %s " PAM_MODULE, stack->entries[at].file,

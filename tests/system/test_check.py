@@ -28,7 +28,7 @@ GLOBAL = {"UsePAM": "yes", "PermitUserEnvironment": "no", "AcceptEnv": "LANG LC_
           "ExposeAuthInfo": "yes", "Subsystem": "sftp internal-sftp"}
 # user_readenv before pam_berth, which clears what it read.
 STACK = """\
-auth optional pam_berth.so groups={group}
+auth required pam_berth.so groups={group}
 @include common-auth
 account required pam_berth.so
 account required pam_unix.so
@@ -384,7 +384,7 @@ def test_nobody(setup, clean):
 
 # --- PAM
 
-BERTH_LINES = {"auth": "auth optional pam_berth.so groups={group}\n",
+BERTH_LINES = {"auth": "auth required pam_berth.so groups={group}\n",
                "account": "account required pam_berth.so\n",
                "session": "session required pam_berth.so\n"}
 
@@ -408,6 +408,10 @@ def test_pam_berth_missing(setup, clean, kind):
     ("account required pam_berth.so",
      "account [success=1 default=ignore] pam_unix.so\naccount required pam_berth.so",
      "pam-berth-skipped", PROBLEM),
+    ("session required pam_berth.so", "session required pam_berth.so nothing=1",
+     "pam-berth-argument", PROBLEM),
+    ("session required pam_berth.so", "session required pam_berth.so config=/nonexistent debug",
+     "pam-berth-config", PROBLEM),
     ("account required pam_berth.so", "account optional pam_berth.so", "pam-berth-ignored", PROBLEM),
     ("session [success", "session required pam_env.so\nsession [success", "pam-berth-not-last",
      PROBLEM),
@@ -480,6 +484,7 @@ def test_sshrc(setup, clean):
     ({"image": "berth-test/not-there"}, "image-missing", NOTE),
     ({"image": "berth-test/not-there", "pull": "never"}, "image-missing", PROBLEM),
     ({"mounts": ["/nonexistent:/data"]}, "mount-source", PROBLEM),
+    ({"home": "/nonexistent/a/b"}, "mount-source", PROBLEM),
     ({"users": {USER: {"image": "x", "memory_swap": "1g"}}}, "configuration", PROBLEM),
 ])
 def test_engine_and_policy(setup, clean, options, ident, severity):
@@ -488,6 +493,20 @@ def test_engine_and_policy(setup, clean, options, ident, severity):
     found = setup.findings()
     new = {k: v for k, v in found.items() if k not in clean}
     assert {k: v[0] for k, v in new.items()} == {ident: severity}, new
+
+
+def test_home_that_pam_berth_makes(setup, clean):
+    """Where it is there, and has its turn."""
+    subprocess.run(["usermod", "-d", "/home/at", USER], check=True)
+    setup.options = {"home": "/srv/bt-%u"}
+    setup.write()
+    assert setup.findings() == clean
+    setup.stack = setup.stack.replace("session required pam_berth.so\n", "")
+    setup.stack = setup.stack.replace("user_readenv=1", "")
+    setup.write()
+    found = setup.findings()
+    assert {k: found[k][0] for k in set(found) - set(clean)} == {
+        "pam-berth-missing": PROBLEM, "mount-source": PROBLEM}, found
 
 
 def test_engine_of_each(setup, clean):
@@ -535,7 +554,7 @@ def mode_of(path, mode):
 def test_modes_of_programs(setup, clean, name):
     path = os.path.join(setup.world.prefix, "libexec/berth", name)
     for mode, ident, severity in ((0o755, "program-mode", PROBLEM), (0o700, "program-mode", PROBLEM),
-                                  (0o771, "program-mode", PROBLEM),
+                                  (0o751, "program-mode", PROBLEM),
                                   (0o731, "program-writable", HOLE),
                                   (0o777, "program-writable", HOLE)):
         with mode_of(path, mode):

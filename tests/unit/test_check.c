@@ -448,7 +448,7 @@ static void test_capture(void **state)
     assert_string_equal(text_str(&out), "out\n");
     text_free(&out);
     assert_int_equal(capture(&out, &err, "echo first >&2; echo last >&2; exit 3"), -1);
-    assert_string_equal(error_text(err), "/bin/sh: last");
+    assert_string_equal(error_text(err), "/bin/sh: first");
     error_clear(&err);
     assert_int_equal(capture(&out, &err, "kill -9 $$"), -1);
     assert_string_equal(error_text(err), "/bin/sh: failed, and didn't say why");
