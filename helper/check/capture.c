@@ -111,6 +111,8 @@ int capture_run(const struct strings *argv, struct text *out, struct error **err
     const char *program = argv->items[0];
     pid_t pid;
 
+    if (access(program, X_OK) < 0)
+        return error_set(err, errno, "cannot run %s", program);
     if (pipe2(pipes[0], O_CLOEXEC) < 0 || pipe2(pipes[1], O_CLOEXEC) < 0) {
         close_fd(&pipes[0][0]);
         close_fd(&pipes[0][1]);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -69,36 +70,42 @@ static void look_at_guest_folder(const char *path, struct check *check)
         text_format("install -d -o root -m 0755 %s", path));
 }
 
+/* "" where it is as it should be. */
+static char *runtime_fault(const char *path, struct stat *st)
+{
+    if (lstat(path, st) < 0)
+        return text_format("runtime_dir %s: %s", path, strerror(errno));
+    if (!S_ISDIR(st->st_mode) || st->st_uid != 0 || (st->st_mode & 07777) != 01777)
+        return text_format("runtime_dir %s: not a directory of root's with mode 1777 (uid %u, mode "
+                           "%04o)",
+                           path, (unsigned)st->st_uid, (unsigned)st->st_mode & 07777);
+    return strdup("");
+}
+
 static void look_at_runtime(const char *path, struct check *check)
 {
-    char *mend = text_format("systemd-tmpfiles --create berth.conf, or install -d -o root -m 1777 "
-                             "%s",
-                             path);
-    static const char refused[] = "logins are refused where it isn't as it should be";
+    struct stat st = {0};
     struct statfs fs;
-    struct stat st;
+    char *fault = runtime_fault(path, &st);
 
-    if (lstat(path, &st) < 0)
-        add(check, FINDING_PROBLEM, "runtime-missing",
-            text_format("runtime_dir %s: %s", path, strerror(errno)), refused, mend);
-    else if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & 07777) != 01777)
-        add(check,
-            S_ISDIR(st.st_mode) && st.st_uid == 0 && !(st.st_mode & S_IWOTH) ? FINDING_PROBLEM
-                                                                             : FINDING_HOLE,
-            "runtime-mode",
-            text_format("runtime_dir %s: not a directory of root's with mode 1777 (uid %u, mode "
-                        "%04o)",
-                        path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777),
+    if (!fault || fault[0]) {
+        /* Others may move what is in it, or have put it there. */
+        bool open = st.st_mode != 0 &&
+                    (st.st_uid != 0 || (st.st_mode & S_IWOTH && !(st.st_mode & S_ISVTX)));
+        add(check, open ? FINDING_HOLE : FINDING_PROBLEM,
+            st.st_mode != 0 ? "runtime-mode" : "runtime-missing", fault,
             "without the t bit one user can move another's locks away; without write for others a "
             "user's first login fails",
-            mend);
-    else if (statfs(path, &fs) == 0 && fs.f_type != TMPFS_MAGIC)
+            text_format("systemd-tmpfiles --create berth.conf, or install -d -o root -m 1777 %s",
+                        path));
+        return;
+    }
+    free(fault);
+    if (statfs(path, &fs) == 0 && fs.f_type != TMPFS_MAGIC)
         add(check, FINDING_NOTE, "runtime-disk",
             text_format("runtime_dir %s is not on a tmpfs", path),
             "locks of before a reboot stay until a sweep finds them; berth-reap.timer does",
             text_format("runtime_dir = \"/run/berth\""));
-    else
-        free_string(&mend);
 }
 
 static void look_at_file(const char *option, const char *path, enum trust trust,
