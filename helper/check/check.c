@@ -11,6 +11,15 @@
 
 #include <string.h>
 
+void check_add(struct check *check, enum severity severity, const char *id, char *what,
+               const char *why, char *mend)
+{
+    const struct finding finding = {
+        .severity = severity, .id = id, .what = what, .why = why, .mend = mend};
+
+    findings_add(&check->findings, &finding, NULL);
+}
+
 /* What each of his logins would meet first. */
 static void load_policy(struct subject *s, struct check *check)
 {
@@ -48,14 +57,10 @@ static void look_at_subjects(const struct stacks *stacks, struct check *check)
         look_at_subject(&subjects.items[i], stacks, check);
     engines_look(&subjects, stacks, check);
     if (subjects.count == 0 && check->users->count == 0)
-        findings_add(
-            &check->findings,
-            &(struct finding){.severity = FINDING_NOTE,
-                              .id = "nobody",
-                              .what = text_format("berth.conf maps no account that NSS lists"),
-                              .why = "a directory (LDAP) may not list its accounts: name some",
-                              .mend = text_format("berth check --user NAME")},
-            NULL);
+        check_add(check, FINDING_NOTE, "nobody",
+                  text_format("berth.conf maps no account that NSS lists"),
+                  "a directory (LDAP) may not list its accounts: name some",
+                  text_format("berth check --user NAME"));
     subjects_free(&subjects);
 }
 
@@ -69,13 +74,8 @@ void check_run(struct check *check)
                                                               &err);
 
     if (!engine) {
-        findings_add(&check->findings,
-                     &(struct finding){.severity = FINDING_PROBLEM,
-                                       .id = "configuration",
-                                       .what = text_format("%s", error_text(err)),
-                                       .why = "all logins are refused; nothing else was looked at",
-                                       .mend = text_format("%s", "")},
-                     NULL);
+        check_add(check, FINDING_PROBLEM, "configuration", text_format("%s", error_text(err)),
+                  "all logins are refused; nothing else was looked at", text_format("%s", ""));
         return;
     }
     host_look(engine, check);

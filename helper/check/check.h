@@ -20,4 +20,8 @@ struct check {
 void check_run(struct check *check);
 void check_free(struct check *check);
 
+/* A finding about the machine, not about some users. Takes what and mend. */
+void check_add(struct check *check, enum severity severity, const char *id, char *what,
+               const char *why, char *mend);
+
 #endif

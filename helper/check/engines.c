@@ -98,14 +98,13 @@ static void look_at_socket(const struct round *r, const char *socket, const stru
     const struct group *entry = st->st_gid != 0 ? getgrgid(st->st_gid) : NULL;
 
     if (st->st_mode & S_IWOTH)
-        findings_add(&r->check->findings,
-                     &(struct finding){.severity = FINDING_HOLE,
-                                       .id = "engine-open",
-                                       .what = text_format("%s: anybody may use it (mode %04o)",
-                                                           socket, (unsigned)st->st_mode & 07777),
-                                       .why = "the engine is root on this machine",
-                                       .mend = text_format("chmod 0660 %s", socket)},
-                     NULL);
+        check_add(r->check, FINDING_HOLE, "engine-open",
+                  text_format("%s: anybody may use it (mode %04o)", socket,
+                              (unsigned)st->st_mode & 07777),
+                  "the engine is root on this machine", text_format("chmod 0660 %s", socket));
+    /* Of those who weren't asked for nobody knows. */
+    if (r->check->users->count > 0)
+        return;
     for (char **member = entry ? entry->gr_mem : NULL; member && *member; member++)
         if (!is_subject(r, *member))
             findings_add(&r->check->findings,
@@ -201,14 +200,13 @@ static void look_at_image(const struct round *r, struct known *k, const struct s
 static bool is_made(const struct round *r, const struct policy *p, const struct mount *mount)
 {
     cleanup_error struct error *ignored = NULL;
-    cleanup_string char *parent = strdup(mount->source);
-    char *slash = parent ? strrchr(parent, '/') : NULL;
+    const char *slash = strrchr(mount->source, '/');
 
-    if (!p->home_at || strcmp(mount->target, p->home_at) != 0 || !slash || slash == parent ||
+    if (!p->home_at || strcmp(mount->target, p->home_at) != 0 || !slash || slash == mount->source ||
         !r->stacks || !modules_has_berth(r->stacks, STACK_SESSION))
         return false;
-    *slash = '\0';
-    return mount_source_check(parent, &ignored) == 0;
+    cleanup_string char *parent = strndup(mount->source, (size_t)(slash - mount->source));
+    return parent && mount_source_check(parent, &ignored) == 0;
 }
 
 /* What a login's own check would refuse. */

@@ -15,27 +15,19 @@
 
 enum { SECRET_MAX = 1024 * 1024 };
 
-static void add(struct check *check, enum severity severity, const char *id, char *what,
-                const char *why, char *mend)
-{
-    const struct finding finding = {
-        .severity = severity, .id = id, .what = what, .why = why, .mend = mend};
-
-    findings_add(&check->findings, &finding, NULL);
-}
-
 static void look_at_program(const char *path, const char *why, struct check *check)
 {
     cleanup_error struct error *err = NULL;
     struct stat st;
 
     if (lstat(path, &st) < 0) {
-        add(check, FINDING_PROBLEM, "program-missing", text_format("%s: %s", path, strerror(errno)),
-            why, text_format("make install"));
+        check_add(check, FINDING_PROBLEM, "program-missing",
+                  text_format("%s: %s", path, strerror(errno)), why, text_format("make install"));
         return;
     }
     if (!S_ISREG(st.st_mode) || st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH)) {
-        add(check, FINDING_HOLE, "program-writable",
+        check_add(
+            check, FINDING_HOLE, "program-writable",
             text_format("%s: not a regular file that only root may write (uid %u, mode %04o)", path,
                         (unsigned)st.st_uid, (unsigned)st.st_mode & 07777),
             "whoever can write it runs code as each user who logs in, with the engine's group",
@@ -43,11 +35,12 @@ static void look_at_program(const char *path, const char *why, struct check *che
         return;
     }
     if (mount_source_check(path, &err) < 0)
-        add(check, FINDING_HOLE, "program-writable", text_format("%s", error_text(err)),
-            "whoever can put another program there runs code as each user who logs in",
-            text_format("%s", ""));
+        check_add(check, FINDING_HOLE, "program-writable", text_format("%s", error_text(err)),
+                  "whoever can put another program there runs code as each user who logs in",
+                  text_format("%s", ""));
     if ((st.st_mode & 07777) != 0711)
-        add(check, FINDING_PROBLEM, "program-mode",
+        check_add(
+            check, FINDING_PROBLEM, "program-mode",
             text_format("%s: mode %04o, not 0711", path, (unsigned)st.st_mode & 07777),
             st.st_mode & S_IXOTH
                 ? "a process of the same user can trace a program that he may read, and so take "
@@ -64,10 +57,10 @@ static void look_at_guest_folder(const char *path, struct check *check)
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 07777) == 0755 &&
         st.st_uid == 0)
         return;
-    add(check, FINDING_PROBLEM, "guest-folder",
-        text_format("%s: not a directory of root's with mode 0755", path),
-        "containers have it at /.berth: on the direct channel no session starts",
-        text_format("install -d -o root -m 0755 %s", path));
+    check_add(check, FINDING_PROBLEM, "guest-folder",
+              text_format("%s: not a directory of root's with mode 0755", path),
+              "containers have it at /.berth: on the direct channel no session starts",
+              text_format("install -d -o root -m 0755 %s", path));
 }
 
 /* "" where it is as it should be. */
@@ -92,7 +85,8 @@ static void look_at_runtime(const char *path, struct check *check)
         /* Others may move what is in it, or have put it there. */
         bool open = st.st_mode != 0 &&
                     (st.st_uid != 0 || (st.st_mode & S_IWOTH && !(st.st_mode & S_ISVTX)));
-        add(check, open ? FINDING_HOLE : FINDING_PROBLEM,
+        check_add(
+            check, open ? FINDING_HOLE : FINDING_PROBLEM,
             st.st_mode != 0 ? "runtime-mode" : "runtime-missing", fault,
             "without the t bit one user can move another's locks away; without write for others a "
             "user's first login fails",
@@ -102,10 +96,10 @@ static void look_at_runtime(const char *path, struct check *check)
     }
     free(fault);
     if (statfs(path, &fs) == 0 && fs.f_type != TMPFS_MAGIC)
-        add(check, FINDING_NOTE, "runtime-disk",
-            text_format("runtime_dir %s is not on a tmpfs", path),
-            "locks of before a reboot stay until a sweep finds them; berth-reap.timer does",
-            text_format("runtime_dir = \"/run/berth\""));
+        check_add(check, FINDING_NOTE, "runtime-disk",
+                  text_format("runtime_dir %s is not on a tmpfs", path),
+                  "locks of before a reboot stay until a sweep finds them; berth-reap.timer does",
+                  text_format("runtime_dir = \"/run/berth\""));
 }
 
 static void look_at_file(const char *option, const char *path, enum trust trust,
@@ -117,14 +111,15 @@ static void look_at_file(const char *option, const char *path, enum trust trust,
         return;
     cleanup_fd int fd = file_open_trusted(path, trust, SECRET_MAX, &err);
     if (fd < 0)
-        add(check, trust == TRUST_SECRET ? FINDING_HOLE : FINDING_PROBLEM,
-            trust == TRUST_SECRET ? "secret" : "tls-file",
-            text_format("%s: %s", option, error_text(err)),
-            trust == TRUST_SECRET ? "it is worth the engine, which is root, or the registry's "
-                                    "account; logins are refused meanwhile"
-                                  : "logins are refused meanwhile",
-            text_format("chown root %s && chmod %s %s", path,
-                        trust == TRUST_SECRET ? "0640" : "0644", path));
+        check_add(check, trust == TRUST_SECRET ? FINDING_HOLE : FINDING_PROBLEM,
+                  trust == TRUST_SECRET ? "secret" : "tls-file",
+                  text_format("%s: %s", option, error_text(err)),
+                  trust == TRUST_SECRET
+                      ? "it is worth the engine, which is root, or the registry's "
+                        "account; logins are refused meanwhile"
+                      : "logins are refused meanwhile",
+                  text_format("chown root %s && chmod %s %s", path,
+                              trust == TRUST_SECRET ? "0640" : "0644", path));
 }
 
 void host_look(const struct policy *p, struct check *check)

@@ -10,25 +10,16 @@
 #define SERVICE "sshd"
 #define SSHRC   "/etc/ssh/sshrc"
 
-static void add(struct check *check, enum severity severity, const char *id, char *what,
-                const char *why, char *mend)
-{
-    const struct finding finding = {
-        .severity = severity, .id = id, .what = what, .why = why, .mend = mend};
-
-    findings_add(&check->findings, &finding, NULL);
-}
-
 bool modules_read(struct stacks *stacks, struct check *check)
 {
     cleanup_error struct error *err = NULL;
 
     if (stacks_read(stacks, check->pam_dir, SERVICE, &err) == 0)
         return true;
-    add(check, FINDING_PROBLEM, "pam-unknown",
-        text_format("the PAM stack of sshd can't be read: %s", error_text(err)),
-        "PAM refuses all logins over such a line; no door of the stack was looked at",
-        text_format("%s", ""));
+    check_add(check, FINDING_PROBLEM, "pam-unknown",
+              text_format("the PAM stack of sshd can't be read: %s", error_text(err)),
+              "PAM refuses all logins over such a line; no door of the stack was looked at",
+              text_format("%s", ""));
     return false;
 }
 
@@ -81,7 +72,8 @@ static void look_at_absence(const struct stacks *stacks, struct check *check)
             text_printf(&missing, "%s%s", missing.len ? ", " : "", stack_type_name(types[i]));
     }
     if (missing.len > 0)
-        add(check, FINDING_PROBLEM, "pam-berth-missing",
+        check_add(
+            check, FINDING_PROBLEM, "pam-berth-missing",
             text_format("%s: no " PAM_MODULE " for %s", stacks->file, text_str(&missing)),
             "auth: it grants the engine's group to these logins alone; account: it refuses whom "
             "nothing maps; session: it clears variables that run code, and vouches for the name",
@@ -104,16 +96,16 @@ static void look_at_arguments(const struct stack_entry *e, enum stack_type type,
 
     for (size_t i = 0; i < e->arguments.count; i++)
         if (!is_known(e->arguments.items[i]))
-            add(check, FINDING_PROBLEM, "pam-berth-argument",
-                text_format("%s:%u: %s " PAM_MODULE " doesn't know %s", e->file, e->line,
-                            stack_type_name(type), e->arguments.items[i]),
-                "all logins with berth-shell are refused", text_format("man pam_berth"));
+            check_add(check, FINDING_PROBLEM, "pam-berth-argument",
+                      text_format("%s:%u: %s " PAM_MODULE " doesn't know %s", e->file, e->line,
+                                  stack_type_name(type), e->arguments.items[i]),
+                      "all logins with berth-shell are refused", text_format("man pam_berth"));
     if (strcmp(config ? config : BERTH_CONFIG, check->config) != 0)
-        add(check, FINDING_PROBLEM, "pam-berth-config",
-            text_format("%s:%u: %s " PAM_MODULE " reads %s, not %s", e->file, e->line,
-                        stack_type_name(type), config ? config : BERTH_CONFIG, check->config),
-            "whom it takes for mapped isn't who was looked at here",
-            text_format("config=%s", check->config));
+        check_add(check, FINDING_PROBLEM, "pam-berth-config",
+                  text_format("%s:%u: %s " PAM_MODULE " reads %s, not %s", e->file, e->line,
+                              stack_type_name(type), config ? config : BERTH_CONFIG, check->config),
+                  "whom it takes for mapped isn't who was looked at here",
+                  text_format("config=%s", check->config));
 }
 
 /* It is there, and a module before it can keep it from its turn. */
@@ -124,7 +116,8 @@ static void look_at_place(const struct stacks *stacks, enum stack_type type, str
     const struct stack_entry *skips = at < stack->count ? stack_skips(stack, at) : NULL;
 
     if (skips)
-        add(check, FINDING_PROBLEM, "pam-berth-skipped",
+        check_add(
+            check, FINDING_PROBLEM, "pam-berth-skipped",
             text_format("%s:%u: %s %s %s passes over " PAM_MODULE " (%s:%u)", skips->file,
                         skips->line, stack_type_name(type), skips->control, skips->module,
                         stack->entries[at].file, stack->entries[at].line),
@@ -133,11 +126,11 @@ static void look_at_place(const struct stacks *stacks, enum stack_type type, str
     if (at < stack->count)
         look_at_arguments(&stack->entries[at], type, check);
     if (type == STACK_ACCOUNT && at < stack->count && !stack_entry_counts(&stack->entries[at]))
-        add(check, FINDING_PROBLEM, "pam-berth-ignored",
-            text_format("%s:%u: account %s " PAM_MODULE, stack->entries[at].file,
-                        stack->entries[at].line, stack->entries[at].control),
-            "its refusal of whom nothing maps doesn't count",
-            text_format("account required " PAM_MODULE));
+        check_add(check, FINDING_PROBLEM, "pam-berth-ignored",
+                  text_format("%s:%u: account %s " PAM_MODULE, stack->entries[at].file,
+                              stack->entries[at].line, stack->entries[at].control),
+                  "its refusal of whom nothing maps doesn't count",
+                  text_format("account required " PAM_MODULE));
 }
 
 /* These set no variables and start nothing of the user's. */
@@ -171,7 +164,8 @@ static void look_at_last(const struct stacks *stacks, struct check *check)
         /* Those have a finding of their own. */
         if (!e->module || may_follow(e->module) || reads_users_file(e))
             continue;
-        add(check, FINDING_PROBLEM, "pam-berth-not-last",
+        check_add(
+            check, FINDING_PROBLEM, "pam-berth-not-last",
             text_format("%s:%u: session %s comes after " PAM_MODULE, e->file, e->line, e->module),
             "what it puts into the session's variables isn't cleared any more",
             text_format("session required " PAM_MODULE " as the last session line"));
@@ -190,7 +184,8 @@ static void look_at_env(const struct stacks *stacks, struct check *check)
             const struct stack_entry *e = &stack->entries[i];
             if (!reads_users_file(e) || (berth < stack->count && i < berth))
                 continue;
-            add(check, FINDING_HOLE, "pam-user-env",
+            check_add(
+                check, FINDING_HOLE, "pam-user-env",
                 text_format("%s:%u: %s pam_env.so user_readenv=1%s", e->file, e->line,
                             stack_type_name(types[t]),
                             types[t] == STACK_AUTH ? "" : ", and no " PAM_MODULE " after it"),
@@ -212,7 +207,8 @@ static void look_at_sshrc(const struct stacks *stacks, struct check *check)
     bool cleared = modules_has_berth(stacks, STACK_SESSION);
 
     if (access(SSHRC, F_OK) == 0)
-        add(check, cleared ? FINDING_NOTE : FINDING_PROBLEM, "sshrc",
+        check_add(
+            check, cleared ? FINDING_NOTE : FINDING_PROBLEM, "sshrc",
             text_format("%s is there", SSHRC),
             "sshd runs it on this machine as the user, with his session's variables, before the "
             "forced command too",

@@ -43,15 +43,11 @@ static void list_accounts(struct listing *listing, struct check *check)
             check->findings.failed = true;
     endpwent();
     if (listing->names.count >= ACCOUNTS_MAX)
-        findings_add(&check->findings,
-                     &(struct finding){.severity = FINDING_NOTE,
-                                       .id = "accounts-many",
-                                       .what = text_format("only the first %d accounts that NSS "
-                                                           "lists were looked at",
-                                                           ACCOUNTS_MAX),
-                                       .why = "",
-                                       .mend = text_format("berth check --user NAME")},
-                     NULL);
+        check_add(check, FINDING_NOTE, "accounts-many",
+                  text_format("only the first %d accounts that NSS "
+                              "lists were looked at",
+                              ACCOUNTS_MAX),
+                  "", text_format("berth check --user NAME"));
 }
 
 struct mapping {
@@ -76,6 +72,17 @@ static char *find_twin(const struct listing *listing, const struct account *acco
     return NULL;
 }
 
+static void add_unknown(struct check *check, const struct error *err, const char *user)
+{
+    const struct finding finding = {.severity = FINDING_PROBLEM,
+                                    .id = "account-unknown",
+                                    .what = text_format("%s", error_text(err)),
+                                    .why = "his logins are refused",
+                                    .mend = text_format("%s", "")};
+
+    findings_add(&check->findings, &finding, user);
+}
+
 /* Takes the person over, where he is one to be looked at. */
 static void consider(struct subjects *subjects, struct check *check, const struct listing *listing,
                      struct person *person, bool asked)
@@ -85,13 +92,7 @@ static void consider(struct subjects *subjects, struct check *check, const struc
     const struct account *account = &person->account;
 
     if (policy_sections(check->config, account, take_section, &m, &err) < 0)
-        findings_add(&check->findings,
-                     &(struct finding){.severity = FINDING_PROBLEM,
-                                       .id = "account-unknown",
-                                       .what = text_format("%s", error_text(err)),
-                                       .why = "his logins are refused",
-                                       .mend = text_format("%s", "")},
-                     account->name);
+        add_unknown(check, err, account->name);
     if (asked && !err && !m.mapped)
         findings_add(&check->findings,
                      &(struct finding){.severity = FINDING_PROBLEM,
@@ -131,13 +132,7 @@ static void consider_name(struct subjects *subjects, struct check *check,
         return;
     }
     person_free(&person);
-    findings_add(&check->findings,
-                 &(struct finding){.severity = FINDING_PROBLEM,
-                                   .id = "account-unknown",
-                                   .what = text_format("%s", error_text(err)),
-                                   .why = "his logins are refused",
-                                   .mend = text_format("%s", "")},
-                 name);
+    add_unknown(check, err, name);
 }
 
 void subjects_find(struct subjects *subjects, struct check *check)
@@ -151,14 +146,9 @@ void subjects_find(struct subjects *subjects, struct check *check)
     for (size_t i = 0; i < names->count && subjects->count < SUBJECTS_MAX; i++)
         consider_name(subjects, check, &listing, names->items[i], asked);
     if (subjects->count >= SUBJECTS_MAX)
-        findings_add(&check->findings,
-                     &(struct finding){.severity = FINDING_NOTE,
-                                       .id = "accounts-many",
-                                       .what = text_format("only the first %d users were looked at",
-                                                           SUBJECTS_MAX),
-                                       .why = "",
-                                       .mend = text_format("berth check --user NAME")},
-                     NULL);
+        check_add(check, FINDING_NOTE, "accounts-many",
+                  text_format("only the first %d users were looked at", SUBJECTS_MAX), "",
+                  text_format("berth check --user NAME"));
     /* They have moved while the array grew. */
     for (size_t i = 0; i < subjects->count; i++)
         subjects->items[i].person.account.groups = &subjects->items[i].person.groups;
