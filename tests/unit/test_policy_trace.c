@@ -196,6 +196,40 @@ static void test_maps(void **state)
     error_clear(&err);
 }
 
+static void take_section(void *data, const char *kind, const char *title, bool counts)
+{
+    text_printf(data, "%s %s%s\n", kind, title, counts ? "" : " (cut)");
+}
+
+static void assert_sections(const char *text, const char *expected)
+{
+    cleanup_text struct text seen = {0};
+    struct error *err = NULL;
+
+    conf_write(text);
+    assert_int_equal(policy_sections(conf, &bea, take_section, &seen, &err), 0);
+    assert_null(err);
+    assert_string_equal(text_str(&seen), expected);
+}
+
+static void test_sections(void **state)
+{
+    struct error *err = NULL;
+
+    (void)state;
+    assert_sections("user bea { } group staff { } user \"*\" { } user bob { } group \"u*\" { }",
+                    "group staff\ngroup u*\nuser bea\nuser *\n");
+    assert_sections("group staff { } user bea { inherit = no } user \"b*\" { inherit = yes }",
+                    "group staff (cut)\nuser bea\nuser b*\n");
+    assert_sections("user bea { inherit = no } user \"b*\" { inherit = no }",
+                    "user bea (cut)\nuser b*\n");
+    assert_sections("user bob { }", "");
+    conf_write("user bea {");
+    assert_int_equal(policy_sections(conf, &bea, take_section, NULL, &err), -1);
+    assert_non_null(strstr(error_text(err), conf));
+    error_clear(&err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_origins_after_a_cut),
         cmocka_unit_test(test_origins_up_to_an_error),
         cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_sections),
     };
 
     return cmocka_run_group_tests_name("policy's origins", tests, setup, teardown);
