@@ -8,6 +8,7 @@ from place import IMAGE, USER, wait_until
 BARE = "bare sshd"
 ATTACH = "berth attach"
 FRESH = "berth direct"
+SEEN = "berth seen"
 STANDBY = "berth standby"
 SHARED = "berth user"
 RUN = "docker run"
@@ -24,6 +25,7 @@ class Competitor:
     local: bool = True      # its processes run on this machine, as USER
     contained: bool = True  # its commands run in a container
     settle: object = None   # called after each of its logins, not counted
+    helper: tuple = ()      # what its sshd runs
 
     def argv(self, *command, tty=False):
         return ["ssh", "-F", "none", "-i", self.key, "-p", str(self.port),
@@ -55,6 +57,7 @@ STANDING = 2
 BERTHS = {
     ATTACH: 'channel = "attach"',
     FRESH: 'channel = "direct"',
+    SEEN: 'channel = "direct"  audit_bytes = yes',
     STANDBY: f'channel = "direct"  standby = {STANDING}',
     SHARED: 'channel = "direct"  scope = "user"  linger = "forever"  pids = 4096',
 }
@@ -97,7 +100,8 @@ user "{USER}" {{ {BERTHS[name]} }}
     port = place.sshd("berth-" + short, [f"ForceCommand exec {helper} --config {conf}",
                                          _set_env(), "MaxSessions 2000"])
     return Competitor(name, port, place.key,
-                      settle=_refilled(run, place.uid) if name == STANDBY else None)
+                      settle=_refilled(run, place.uid) if name == STANDBY else None,
+                      helper=(helper, "--config", conf))
 
 
 def docker_run(place):

@@ -76,6 +76,22 @@ def login(competitor):
             "end after command": end - first}
 
 
+def own(competitor, account):
+    """Seconds from start to end of what sshd runs, for a command that does nothing,
+    without sshd; and of the same command by itself."""
+    env = {"PATH": "/usr/bin:/bin", "SSH_ORIGINAL_COMMAND": ":",
+           "SSH_CONNECTION": "127.0.0.1 50000 127.0.0.1 22"}
+    taken = []
+    for argv in (list(competitor.helper), ["sh", "-c", ":"]):
+        began = time.perf_counter()
+        done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=60, **account)
+        taken.append(time.perf_counter() - began)
+        if done.returncode != 0:
+            raise Failed(f"{competitor.name}: {argv[0]}: {done.stderr[-300:]!r}")
+    return {"own time": taken[0], "own time of sh": taken[1]}
+
+
 def download(competitor, size):
     """Bytes a second from the first byte to the last."""
     pieces = size // 65536
