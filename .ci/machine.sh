@@ -165,7 +165,7 @@ packages_install() {
 
 build_packages=(autoconf automake pkg-config gcc libc6-dev make
     libcurl4-openssl-dev libjson-c-dev libconfuse-dev libcmocka-dev
-    libpam0g-dev)
+    libpam0g-dev libseccomp-dev)
 
 # An engine that came another way than as docker.io (docker-ce, say) conflicts
 # with that package, so programs are asked for, not packages.

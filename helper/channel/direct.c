@@ -30,6 +30,8 @@ enum {
  * /dev/null, which no sshd gives, can't be watched. */
 static int watch_pipes(struct direct *direct, struct error **err)
 {
+    char path[64];
+
     direct->watch = epoll_create1(EPOLL_CLOEXEC);
     if (direct->watch < 0)
         return error_set(err, errno, "epoll");
@@ -38,6 +40,8 @@ static int watch_pipes(struct direct *direct, struct error **err)
         if (epoll_ctl(direct->watch, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EPERM)
             return error_set(err, errno, "epoll: descriptor %d", fd);
     }
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", direct->watch);
+    direct->watched = open(path, O_RDONLY | O_CLOEXEC);
     return 0;
 }
 
@@ -47,7 +51,9 @@ void direct_init(struct direct *direct, bool seen, bool last_line)
                               .seen = seen,
                               .master = -1,
                               .pipes = {-1, -1, -1},
+                              .null = -1,
                               .watch = -1,
+                              .watched = -1,
                               .parent = -1,
                               .last_line = last_line,
                               .way_back = -1};
@@ -64,6 +70,9 @@ static int make_pipes(struct direct *direct, int theirs[3], struct error **err)
         theirs[i] = ends[i == 0 ? 0 : 1];
         direct->pipes[i] = ends[i == 0 ? 1 : 0];
     }
+    direct->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (direct->null < 0)
+        return error_set(err, errno, "/dev/null");
     return 0;
 }
 
@@ -197,6 +206,8 @@ void direct_close(struct direct *direct)
     close_fd(&direct->master);
     close_fd(&direct->control);
     close_fd(&direct->watch);
+    close_fd(&direct->watched);
+    close_fd(&direct->null);
     close_fd(&direct->parent);
     close_fd(&direct->way_back);
     for (int i = 0; i < 3; i++)
@@ -253,17 +264,17 @@ int direct_control(struct direct *direct, struct client *client, struct relay_re
 /* Whether epoll still knows the descriptor: the command holds that file. */
 static bool still_held(const struct direct *direct, int fd)
 {
-    char path[64], line[160];
+    char text[1024];
     int watched;
-    bool found = false;
+    ssize_t n = pread(direct->watched, text, sizeof text - 1, 0);
 
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", direct->watch);
-    FILE *info = fopen(path, "re");
-    while (info && !found && fgets(line, sizeof line, info))
-        found = sscanf(line, "tfd: %d", &watched) == 1 && watched == fd;
-    if (info)
-        fclose(info);
-    return found;
+    text[n > 0 ? n : 0] = '\0';
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (sscanf(line, "tfd: %d", &watched) == 1 && watched == fd)
+            return true;
+    }
+    return false;
 }
 
 /* stdout alone without a reader is what `| head -1` does: the command meets

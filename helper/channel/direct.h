@@ -25,7 +25,9 @@ struct direct {
     int master;   /* the terminal's, -1 without one */
     bool seen;    /* the bytes are to pass through here (splice.h) */
     int pipes[3]; /* our ends of the command's streams, where seen; else -1 */
+    int null;     /* /dev/null, where seen; else -1 */
     int watch;    /* epoll: sshd's ends of the three pipes; -1 with a terminal, or where seen */
+    int watched;  /* what /proc says of `watch`; -1 without */
     long long closed[3]; /* now_ms() when it told so, 0: not yet */
     int parent;          /* pidfd of sshd's process (or its shell), -1 unknown */
     bool last_line;      /* stderr is wanted back should the session's time be over */

@@ -28,6 +28,7 @@ enum slot {
  * full: what was waited for is then not it. */
 struct flow {
     int *from, *to; /* -1 when closed */
+    int null;       /* for their places */
     bool full;      /* waits for room in `to`, else for bytes in `from` */
     long long *bytes;
 };
@@ -42,21 +43,18 @@ struct splicing {
 };
 
 /* Descriptors 0 to 2 stay taken: no file that is opened later must be one. */
-static void shut(int *fd)
+static void shut(int *fd, int null)
 {
-    int null = *fd >= 0 && *fd <= 2 ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
-
-    if (null >= 0 && dup2(null, *fd) == *fd)
+    if (*fd >= 0 && *fd <= 2 && dup2(null, *fd) == *fd)
         *fd = -1;
-    close_fd(&null);
     close_fd(fd);
 }
 
 /* The end of one side is the other's: EOF to who reads, EPIPE to who writes. */
 static void close_flow(struct flow *f)
 {
-    shut(f->from);
-    shut(f->to);
+    shut(f->from, f->null);
+    shut(f->to, f->null);
 }
 
 static void move(struct flow *f, struct deadline *deadline)
@@ -146,9 +144,12 @@ int splice_run(struct direct *direct, struct client *client, struct relay_result
     bool exited = false;
     int rc = 0;
 
-    s.flows[0] = (struct flow){&s.sshd[0], &direct->pipes[0], false, &result->bytes_in};
-    s.flows[1] = (struct flow){&direct->pipes[1], &s.sshd[1], false, &result->bytes_out};
-    s.flows[2] = (struct flow){&direct->pipes[2], &s.sshd[2], false, &result->bytes_err};
+    s.flows[0] = (struct flow){&s.sshd[0], &direct->pipes[0], direct->null, false,
+                               &result->bytes_in};
+    s.flows[1] = (struct flow){&direct->pipes[1], &s.sshd[1], direct->null, false,
+                               &result->bytes_out};
+    s.flows[2] = (struct flow){&direct->pipes[2], &s.sshd[2], direct->null, false,
+                               &result->bytes_err};
     while (rc == 0 && !client->gone && !finished(&s, exited) &&
            !deadline_done(&client->deadline, waits(&s)))
         rc = turn(&s, &exited, err);

@@ -4,6 +4,7 @@
 
 #include "channel/attach.h"
 #include "session/by_exec.h"
+#include "session/confine.h"
 #include "session/place.h"
 #include "session/spec.h"
 
@@ -35,6 +36,7 @@ static int start(struct session *s, struct engine *engine, struct attach *attach
 int by_attach(struct session *s, struct error **err)
 {
     struct attach attach = {.init = -1};
+    bool back = false;
 
     if (s->policy->scope != SCOPE_SESSION)
         return by_exec(s, err);
@@ -47,7 +49,7 @@ int by_attach(struct session *s, struct error **err)
     int rc = start(s, engine, &attach, err);
     if (rc == 0) {
         session_begun(s);
-        if (relay_run(&s->client, &attach, &s->result, err) < 0)
+        if (confine(s, &back, err) < 0 || relay_run(&s->client, &attach, &s->result, err) < 0)
             rc = error_wrap(err, "session lost");
     }
     attach_close(&attach);

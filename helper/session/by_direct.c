@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "channel/direct.h"
 #include "channel/guest.h"
+#include "session/confine.h"
 #include "session/creation.h"
 #include "session/launch.h"
 #include "session/shared.h"
@@ -119,6 +120,17 @@ static int start(struct session *s, struct direct *direct, struct error **err)
     return rc == 0 ? start_fresh(s, direct, &payload, err) : rc < 0 ? -1 : 0;
 }
 
+static int run_confined(struct session *s, struct direct *direct, struct error **err)
+{
+    bool back = direct->way_back >= 0;
+
+    if (confine(s, &back, err) < 0)
+        return -1;
+    if (!back)
+        close_fd(&direct->way_back);
+    return direct_run(direct, &s->client, &s->result, err);
+}
+
 int by_direct(struct session *s, struct error **err)
 {
     const struct policy *p = s->policy;
@@ -133,7 +145,7 @@ int by_direct(struct session *s, struct error **err)
             standby_refill(s);
         if (p->scope != SCOPE_SESSION)
             upkeep_run(s);
-        if (direct_run(&direct, &s->client, &s->result, err) < 0)
+        if (run_confined(s, &direct, err) < 0)
             rc = error_wrap(err, "session lost");
     }
     direct_close(&direct);

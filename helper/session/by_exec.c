@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "channel/attach.h"
 #include "session/command.h"
+#include "session/confine.h"
 #include "session/creation.h"
 #include "session/environment.h"
 #include "session/shared.h"
@@ -121,13 +122,14 @@ static void note_use(const struct session *s)
 static int run(struct joining *j, struct error **err)
 {
     struct session *s = j->session;
+    bool back = false;
 
     if (start(j, err) < 0)
         return -1;
     session_begun(s);
     note_use(s);
     upkeep_run(s);
-    if (relay_run(&s->client, j->attach, &s->result, err) < 0)
+    if (confine(s, &back, err) < 0 || relay_run(&s->client, j->attach, &s->result, err) < 0)
         return error_wrap(err, "session lost");
     if (s->result.end == RELAY_EXIT)
         watcher_tell(&j->hang_up, WATCHER_IDLE);

@@ -2,6 +2,7 @@
 import os
 import re
 import socket
+import subprocess
 import threading
 
 from .wait import wait_for
@@ -19,16 +20,19 @@ class Syslog:
         self.made = not os.path.lexists(DEV_LOG)
         if self.made:
             open(DEV_LOG, "w").close()      # a mount needs something to cover
+        self._listen()
+
+    def _listen(self):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.sock.bind(self.path)
         os.chmod(self.path, 0o666)
-        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._read, args=(self.sock,), daemon=True).start()
 
-    def _read(self):
+    def _read(self, sock):
         while True:
             try:
-                data = self.sock.recv(1 << 20)
+                data = sock.recv(1 << 20)
             except OSError:
                 return
             if not data:
@@ -39,6 +43,16 @@ class Syslog:
         """argv, to be run as root, with this log as its /dev/log."""
         script = 'mount --bind "$1" /dev/log && shift && exec "$@"'
         return ["unshare", "-m", "sh", "-c", script, "sh", self.path] + argv
+
+    def restart(self, pid):
+        """As a daemon that is started again: another socket, in the namespace of process pid."""
+        old = self.sock
+        os.unlink(self.path)
+        self._listen()
+        subprocess.run(["nsenter", "-t", str(pid), "-m", "mount", "--bind", self.path, DEV_LOG],
+                       check=True)
+        old.shutdown(socket.SHUT_RDWR)  # _read's recv() would hold it open
+        old.close()
 
     def mark(self):
         return len(self.lines)

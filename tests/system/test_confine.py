@@ -1,0 +1,73 @@
+"""What a running session has given up, seen from outside."""
+import os
+import re
+import signal
+
+import pytest
+
+from harness.terminal import Terminal
+from harness.wait import wait_for
+
+pytestmark = pytest.mark.channels("direct", "attach", "exec")
+
+
+def filters(pid):
+    """0: no seccomp, 2: a filter."""
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"^Seccomp:\s+(\d)", f.read(), re.M)[1])
+
+
+@pytest.fixture(autouse=True)
+def unsanitized(world):
+    if world.sanitized:
+        pytest.skip("a sanitizer's build is not confined")
+
+
+def confined(world):
+    """The helper is, once its command runs; its watchers have all to do yet."""
+    wait_for(lambda: filters(world.one_helper()) == 2, 5, "the helper's filter")
+    assert all(filters(pid) == 0 for pid in world.watchers())
+
+
+@pytest.mark.parametrize("options", [{}, {"audit_bytes": "yes"}, {"max_time": "1h"}],
+                         ids=["plain", "seen", "max_time"])
+def test_pipes(world, login, options):
+    world.conf.write(users={"bt-*": options})
+    proc = login.start("echo up; cat; exit 5")
+    assert proc.stdout.readline() == b"up\n"
+    confined(world)
+    out, err = proc.communicate(b"x" * 200000, timeout=20)
+    assert (proc.returncode, out, err) == (5, b"x" * 200000, b"")
+
+
+def test_terminal(world, login):
+    it = Terminal(login.argv(opts=("-tt",)), rows=30, cols=90)
+    it.send("echo u''p\r")
+    it.expect(rb"up\r\n")
+    confined(world)
+    it.resize(33, 99)
+    it.nudge()
+    it.send("until stty size | grep '33 99'; do sleep 0.1; done\r")
+    it.expect(rb"33 99\r\n")
+    it.send("exit 5\r")
+    assert it.end() == 5
+
+
+def test_log_line_after_the_log_was_started_again(world, login):
+    """syslog(3) makes a new socket where the old one leads to nobody."""
+    proc = login.start("echo up; read x; exit 5")
+    assert proc.stdout.readline() == b"up\n"
+    confined(world)
+    world.syslog.restart(world.one_helper())
+    proc.communicate(b"x\n", timeout=20)
+    assert proc.returncode == 5
+    world.syslog.wait(r": close .* status=5 reason=exit", world.mark)
+
+
+def test_a_forbidden_call_leaves_nothing(world, login):
+    """As the kernel does it: SIGSYS. The fixture sees that nothing is left."""
+    proc = login.start("trap '' HUP; echo up; while :; do sleep 1; done")
+    assert proc.stdout.readline() == b"up\n"
+    os.kill(world.one_helper(), signal.SIGSYS)
+    proc.communicate(timeout=10)
+    assert proc.returncode != 0
