@@ -27,6 +27,8 @@ static const struct door doors[] = {
      "may"},
     {"PermitUserRC", "no", FINDING_PROBLEM, false, "sshd-user-rc",
      "~/.ssh/rc runs on this machine where ForceCommand doesn't apply"},
+    {"ChrootDirectory", "none", FINDING_PROBLEM, false, "sshd-chroot",
+     "berth's programs aren't below it: these logins fail"},
     {"GatewayPorts", "no", FINDING_NOTE, true, "sshd-gateway-ports",
      "forwarded ports, should they be allowed, would be open to the network"},
 };

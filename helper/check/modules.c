@@ -282,8 +282,41 @@ static void look_at_name(const struct stacks *stacks, const struct subject *s, s
             .mend = text_format("%s", vouched ? "" : "session required " PAM_MODULE));
 }
 
+static bool is_listed(const char *shell)
+{
+    const char *listed;
+    bool found = false;
+
+    setusershell();
+    while (!found && (listed = getusershell()))
+        found = strcmp(listed, shell) == 0;
+    endusershell();
+    return found;
+}
+
+/* pam_shells(8) refuses whose login shell isn't in shells(5). */
+static void look_at_shells(const struct stacks *stacks, const struct subject *s,
+                           struct check *check)
+{
+    static const enum stack_type types[] = {STACK_AUTH, STACK_ACCOUNT};
+
+    for (size_t i = 0; s->by_shell && i < sizeof types / sizeof *types; i++) {
+        const struct stack *stack = &stacks->types[types[i]];
+        size_t at = stack_find(stack, "pam_shells.so", 0);
+        if (at == stack->count || is_listed(s->person.shell))
+            continue;
+        subject_add(check, s, .severity = FINDING_PROBLEM, .id = "pam-shells",
+                    .what = text_format("%s:%u: %s pam_shells.so, and %s is not in /etc/shells",
+                                        stack->entries[at].file, stack->entries[at].line,
+                                        stack_type_name(types[i]), s->person.shell),
+                    .why = "these logins are refused",
+                    .mend = text_format("echo %s >> /etc/shells", s->person.shell));
+    }
+}
+
 void modules_look_for(const struct stacks *stacks, const struct subject *s, struct check *check)
 {
+    look_at_shells(stacks, s, check);
     look_at_systemd(stacks, s, check);
     look_at_name(stacks, s, check);
 }

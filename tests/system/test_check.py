@@ -166,6 +166,7 @@ def test_clean(setup, clean):
     ({"PermitTunnel": "point-to-point"}, "sshd-tunnel", HOLE),
     ({"GatewayPorts": "yes", "DisableForwarding": "no"}, "sshd-gateway-ports", NOTE),
     ({"PermitUserRC": "yes"}, "sshd-user-rc", PROBLEM),
+    ({"ChrootDirectory": "/srv"}, "sshd-chroot", PROBLEM),
     ({"AcceptEnv": "LD_*"}, "sshd-accept-env", PROBLEM),
     ({"AcceptEnv": "*"}, "sshd-accept-env", PROBLEM),
     ({"SetEnv": None}, "sshd-set-env", NOTE),
@@ -424,6 +425,7 @@ def test_pam_berth_missing(setup, clean, kind):
      "pam-user-env", HOLE),
     ("account required pam_unix.so",
      "account required pam_unix.so\nauth required pam_env.so user_readenv=1", "pam-user-env", HOLE),
+    ("account required pam_unix.so", "account required pam_shells.so", "pam-shells", PROBLEM),
     ("account required pam_unix.so", "account required", "pam-unknown", PROBLEM),
     ("account required pam_unix.so", "@include nothing", "pam-unknown", PROBLEM),
 ])
