@@ -1,23 +1,10 @@
 """Configurations that must be refused: one line, exit 254, a log line, nothing left."""
 import os
 import subprocess
-import time
 
 import pytest
 
-
-def refused(world, *expected, user="bt-bash", timeout=15):
-    start = time.monotonic()
-    got = world.login(user).run("echo ran", timeout=timeout)
-    assert (got.returncode, got.stdout) == (254, b""), got
-    text = got.stderr.decode()
-    assert text.startswith("berth: ") and text.count("\n") == 1 and text.endswith("\n"), text
-    for word in expected:
-        assert word in text, f"{word!r} not in {text!r}"
-    assert time.monotonic() - start < 10
-    world.syslog.wait(r"<8[0-7]>.*berth-session.*(deny|config|refused|fail|cannot|error)",
-                      world.mark)
-    return text
+from harness.refusal import refused
 
 
 @pytest.fixture

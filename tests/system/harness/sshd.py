@@ -32,7 +32,8 @@ def keygen(path):
 
 
 class Sshd:
-    def __init__(self, workdir, users, helper, config, syslog, bare):
+    def __init__(self, workdir, users, helper, config, syslog, bare, extra=""):
+        """`extra` ends sshd_config; {dir} in it is workdir."""
         self.dir, self.port = workdir, free_port()
         self.log = os.path.join(workdir, "sshd.log")
         self.key = os.path.join(workdir, "id")
@@ -76,7 +77,7 @@ Match User bt-env
 Match User bt-forge
   SetEnv USER=bt-bash LOGNAME=bt-bash HOME=/nonexistent
 Match User {mapped},bt-twin
-{DOORS}{force}""")
+{DOORS}{force}{extra.format(dir=workdir)}""")
         os.makedirs("/run/sshd", exist_ok=True)
         test = subprocess.run(["/usr/sbin/sshd", "-t", "-f", self.conf],
                               capture_output=True, text=True)
@@ -144,7 +145,7 @@ class Conf:
         self.channel = None     # None: not said, the built-in default
         self.scope = None
 
-    def text(self, users=None, engine=None, runtime_dir=None, **defaults):
+    def text(self, users=None, engine=None, runtime_dir=None, groups=None, **defaults):
         defaults.setdefault("image", self.image)
         if self.channel:
             defaults.setdefault("channel", self.channel)
@@ -155,6 +156,8 @@ class Conf:
         engine = {"endpoint": self.endpoint, **(engine or {})}
         parts = [f"runtime_dir = {quoted(runtime_dir or self.runtime_dir)}\n",
                  section("engine", engine), section("defaults", defaults)]
+        for pattern, options in (groups or {}).items():
+            parts.append(section("group", options, pattern))
         for pattern, options in (users if users is not None else {"bt-*": {}}).items():
             parts.append(section("user", options, pattern))
         return "".join(parts)

@@ -1,4 +1,5 @@
-"""Test users, made with useradd and taken away again."""
+"""Test users, made with useradd and taken away again, and their groups."""
+import grp
 import os
 import pwd
 import subprocess
@@ -46,6 +47,28 @@ def remove_all():
     for entry in pwd.getpwall():
         if entry.pw_name.startswith(PREFIX):
             remove(entry.pw_name)
+    for entry in grp.getgrall():
+        if entry.gr_name.startswith(PREFIX):
+            remove_group(entry.gr_name)
+
+
+def make_group(name, *members):
+    subprocess.run(["groupadd", name], check=True, capture_output=True)
+    for user in members:
+        join(name, user)
+    return grp.getgrnam(name)
+
+
+def remove_group(name):
+    subprocess.run(["groupdel", "-f", name], capture_output=True)
+
+
+def join(group, user):
+    subprocess.run(["usermod", "-aG", group, user], check=True, capture_output=True)
+
+
+def leave(group, user):
+    subprocess.run(["gpasswd", "-d", user, group], check=True, capture_output=True)
 
 
 def make(name, shell, group=None, extra=()):
