@@ -56,8 +56,8 @@ static struct json_object *object_at(struct json_object *o, const char *key)
     return found;
 }
 
-static void add_mount(struct json_object *mounts, const char *type, const char *source,
-                      const char *target, bool read_only)
+static struct json_object *add_mount(struct json_object *mounts, const char *type,
+                                     const char *source, const char *target, bool read_only)
 {
     struct json_object *m = json_object_new_object();
 
@@ -66,6 +66,7 @@ static void add_mount(struct json_object *mounts, const char *type, const char *
     set_string(m, "Target", target);
     set_bool(m, "ReadOnly", read_only);
     json_object_array_add(mounts, m);
+    return m;
 }
 
 static void set_limits(struct json_object *host, const struct policy *p)
@@ -116,9 +117,15 @@ static void set_files(struct json_object *host, const struct policy *p)
     struct json_object *mounts = json_object_new_array();
     struct json_object *tmpfs = json_object_new_object();
 
-    for (size_t i = 0; i < p->mount_count; i++)
-        add_mount(mounts, p->mounts[i].volume ? "volume" : "bind", p->mounts[i].source,
-                  p->mounts[i].target, p->mounts[i].read_only);
+    for (size_t i = 0; i < p->mount_count; i++) {
+        const struct mount *mount = &p->mounts[i];
+        struct json_object *m = add_mount(mounts, mount->volume ? "volume" : "bind", mount->source,
+                                          mount->target, mount->read_only);
+        /* A home that is still empty would get the owner of the image's directory at
+         * that path, in place of the one that it was given. */
+        if (mount->volume && p->home_at && strcmp(mount->target, p->home_at) == 0)
+            set_bool(object_at(m, "VolumeOptions"), "NoCopy", true);
+    }
     for (size_t i = 0; i < p->tmpfs_count; i++)
         set_string(tmpfs, p->tmpfs[i].target, p->tmpfs[i].options);
     json_object_object_add(host, "Mounts", mounts);

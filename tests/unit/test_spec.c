@@ -199,7 +199,7 @@ static void test_home_and_cgroup(void **state)
     assert_json(body, "HostConfig/CgroupParent", "\"/berth/anna\"");
     assert_json(body, "HostConfig/Mounts",
                 "[{\"Type\":\"volume\",\"Source\":\"home-anna\",\"Target\":\"/home/anna\","
-                "\"ReadOnly\":false}]");
+                "\"ReadOnly\":false,\"VolumeOptions\":{\"NoCopy\":true}}]");
     assert_json(body, "WorkingDir", "\"/home/anna\"");
     /* The last one counts. */
     assert_json(body, "Env",
