@@ -1,4 +1,5 @@
 """Fixtures: one sshd, its users and images for the whole run; a check after every test."""
+import contextlib
 import fcntl
 import grp
 import os
@@ -124,6 +125,20 @@ class World:
                               user=entry.pw_uid, group=entry.pw_gid,
                               extra_groups=[self.engine_group], capture_output=True,
                               timeout=60, **kw)
+
+    @contextlib.contextmanager
+    def another_sshd(self, wrapper=None, extra=""):
+        """A client of a second sshd, in a mount namespace made now, by `wrapper` where the log's
+        alone won't do."""
+        folder = tempfile.mkdtemp(prefix="sshd-", dir=self.dir)
+        os.chmod(folder, 0o755)
+        daemon = sshd_module.Sshd(folder, self.users, HELPER, self.conf.path,
+                                  wrapper or self.syslog, BARE, extra)
+        try:
+            yield Client(daemon)
+        finally:
+            daemon.stop()
+            shutil.rmtree(folder)
 
     def names(self):
         return [e.pw_name for e in pwd.getpwall() if e.pw_name.startswith(users_module.PREFIX)]
