@@ -50,7 +50,8 @@ int record_write(const struct record *record, int lock, struct error **err)
                     record->keep, record->linger, record->id,
                     record->image[0] ? record->image : "-", record->image_name);
     if (ftruncate(lock, RECORD_AT) < 0 || pwrite(lock, text, (size_t)len, RECORD_AT) != len)
-        return error_set(err, errno, "cannot write down what container was made");
+        return error_set(err, errno,
+                         "cannot write down in the runtime directory what container was made");
     return 0;
 }
 
