@@ -524,6 +524,26 @@ def test_standby_of_another_policy_is_not_used(world, login):
 
 
 @direct
+def test_standby_has_the_home_too(world, login):
+    home = os.path.join(world.dir, "home-bt-bash")
+    os.mkdir(home, 0o700)
+    os.chown(home, world.uid("bt-bash"), -1)
+    configure(world, "session", standby="1", home=world.dir + "/home-%u")
+    assert login.run("hostname >made").returncode == 0
+    stands(world, 1)
+    waiting = world.containers()[0]["Id"][:12]
+    got = login.run("pwd; hostname; cat ~/made")
+    with open(os.path.join(home, "made")) as f:
+        made = f.read()
+    assert got.stdout.decode() == f"/home/bt-bash\n{waiting}\n{made}", got.stderr
+    stands(world, 1)
+    configure(world, "session")
+    end_standby(world)
+    os.unlink(os.path.join(home, "made"))
+    os.rmdir(home)
+
+
+@direct
 def test_standby_of_another_image_is_not_used(world, login, changing):
     def write(standby):
         world.conf.write(image=CHANGING, users={"bt-*": {"standby": standby}})
