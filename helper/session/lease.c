@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/runtime.h"
 #include "protocol/message.h"
+#include "session/runtime.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,23 +22,6 @@
 static void lock_name(char name[32], const char *session)
 {
     snprintf(name, 32, "%s.lock", session);
-}
-
-/* Root's sweep opens what a user put there: nothing that blocks, or that is opened
- * for effect. */
-static int open_lock(int dir, const char *name, int flags)
-{
-    struct stat st;
-    cleanup_fd int fd = openat(dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-                               0600);
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return -1;
-    if (!S_ISREG(st.st_mode)) {
-        errno = EINVAL;
-        return -1;
-    }
-    return release_fd(&fd);
 }
 
 int lease_take(struct lease *lease, const char *runtime_dir, uid_t uid, const char *session,
@@ -118,7 +102,7 @@ int lease_try(struct lease *lease, bool exclusive, struct error **err)
     lock_name(name, lease->session);
     for (;;) {
         if (lease->lock < 0)
-            lease->lock = open_lock(lease->dir, name, O_RDWR | (lease->make ? O_CREAT : 0));
+            lease->lock = runtime_open_file(lease->dir, name, O_RDWR | (lease->make ? O_CREAT : 0));
         if (lease->lock < 0)
             return error_set(err, errno, "cannot open %s in the runtime directory", name);
         if (flock(lease->lock, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0) {
@@ -138,7 +122,7 @@ int lease_peek(const struct lease *lease)
     char name[32];
 
     lock_name(name, lease->session);
-    return open_lock(lease->dir, name, O_RDONLY);
+    return runtime_open_file(lease->dir, name, O_RDONLY);
 }
 
 bool lease_keep(struct lease *lease)
@@ -148,7 +132,7 @@ bool lease_keep(struct lease *lease)
 
     lock_name(name, lease->session);
     lease_unlock(lease);
-    lease->lock = open_lock(lease->dir, name, O_RDWR);
+    lease->lock = runtime_open_file(lease->dir, name, O_RDWR);
     /* fcntl(2): of the open file, and apart from flock(2). */
     return lease->lock >= 0 && fcntl(lease->lock, F_OFD_SETLK, &whole) == 0;
 }
@@ -275,7 +259,7 @@ void lease_each_stale(const struct lease *lease, lease_stale *visit, void *data)
         struct lease stale = {.dir = lease->dir, .lock = -1};
         if (!session_of(entry->d_name, stale.session) || strcmp(stale.session, lease->session) == 0)
             continue;
-        stale.lock = open_lock(lease->dir, entry->d_name, O_RDWR);
+        stale.lock = runtime_open_file(lease->dir, entry->d_name, O_RDWR);
         if (stale.lock >= 0 && flock(stale.lock, LOCK_EX | LOCK_NB) == 0 && is_named(stale.lock))
             go_on = visit(data, &stale);
         close_fd(&stale.lock);

@@ -1,0 +1,73 @@
+#include "config.h"
+
+#include "session/runtime.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+int runtime_open(const char *path, struct error **err)
+{
+    struct stat st;
+    cleanup_fd int top = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (top < 0 || fstat(top, &st) < 0)
+        return error_set(err, errno,
+                         "runtime directory %s: cannot open (systemd-tmpfiles --create "
+                         "makes it, or: mkdir -m 1777 %s)",
+                         path, path);
+    if (st.st_uid != 0)
+        return error_set(err, 0, "runtime directory %s: owned by uid %u, must be root's", path,
+                         (unsigned)st.st_uid);
+    if (st.st_mode & (S_IWGRP | S_IWOTH) && !(st.st_mode & S_ISVTX))
+        return error_set(err, 0,
+                         "runtime directory %s: others may write it, and it isn't sticky: "
+                         "chmod 1777 it",
+                         path);
+    return release_fd(&top);
+}
+
+int runtime_open_user(const char *runtime_dir, uid_t uid, bool make, struct error **err)
+{
+    char name[16];
+    struct stat st;
+    cleanup_fd int top = runtime_open(runtime_dir, err);
+
+    if (top < 0)
+        return -1;
+    snprintf(name, sizeof name, "%u", (unsigned)uid);
+    if (make && mkdirat(top, name, 0700) < 0 && errno != EEXIST)
+        return error_set(err, errno, "runtime directory %s/%s: cannot make", runtime_dir, name);
+    cleanup_fd int dir = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0 && errno == ENOENT && !make)
+        return error_set_kind(err, ERROR_NOT_FOUND, "runtime directory %s/%s: there is none",
+                              runtime_dir, name);
+    if (dir < 0 || fstat(dir, &st) < 0)
+        return error_set(err, errno, "runtime directory %s/%s: cannot open; remove what is there",
+                         runtime_dir, name);
+    if (st.st_uid != uid || (st.st_mode & 0777) != 0700)
+        return error_set(err, 0,
+                         "runtime directory %s/%s: owned by uid %u with mode %04o, must be "
+                         "uid %u's with 0700: remove it",
+                         runtime_dir, name, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777,
+                         (unsigned)uid);
+    return release_fd(&dir);
+}
+
+int runtime_open_file(int dir, const char *name, int flags)
+{
+    struct stat st;
+    cleanup_fd int fd = openat(dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                               0600);
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -1;
+    if (!S_ISREG(st.st_mode)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return release_fd(&fd);
+}
