@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,6 +62,21 @@ int fd_set_nonblock(int fd, bool on)
     if (wanted != flags && fcntl(fd, F_SETFL, wanted) < 0)
         return -1;
     return flags;
+}
+
+int file_lock(int fd, int wait_ms, struct error **err)
+{
+    static const struct timespec moment = {0, 500000};
+    long long end = now_ms() + wait_ms;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return error_set(err, errno, "cannot lock it");
+        if (now_ms() > end)
+            return error_set(err, 0, "somebody keeps it locked: fuser(1) tells who");
+        nanosleep(&moment, NULL);
+    }
+    return 0;
 }
 
 long long now_ms(void)

@@ -23,6 +23,10 @@ void fd_close_from(int from);
 /* Sets or clears O_NONBLOCK; returns the flags that were there, -1 on error. */
 int fd_set_nonblock(int fd, bool on);
 
+/* flock(2), exclusive, for a change that takes microseconds: waits for others at most
+ * `wait_ms`. */
+int file_lock(int fd, int wait_ms, struct error **err);
+
 /* CLOCK_MONOTONIC in milliseconds. */
 long long now_ms(void);
 

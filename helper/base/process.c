@@ -18,6 +18,10 @@
 #define SYS_pidfd_open 434
 #endif
 
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+
 /* linux/pidfd.h of 6.15, which may be newer than the headers here. */
 struct info {
     uint64_t mask;
@@ -66,6 +70,33 @@ unsigned long long process_started(pid_t pid)
     for (int i = 2; field && i < 22; i++)
         field = strchr(field + 1, ' ');
     return field && sscanf(field, " %llu", &ticks) == 1 ? ticks : 0;
+}
+
+int process_signal(int pidfd, int number)
+{
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0);
+}
+
+bool process_status(pid_t pid, uid_t *uid, pid_t *parent)
+{
+    char path[64], text[1024];
+    unsigned owner;
+    int number;
+
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    /* The name in the first line is the process's choice; a newline in it is escaped. */
+    const char *at = strstr(text, "\nPPid:"), *of = strstr(text, "\nUid:");
+    if (!at || !of || sscanf(at, "\nPPid: %d", &number) != 1 ||
+        sscanf(of, "\nUid: %u", &owner) != 1)
+        return false;
+    *parent = number;
+    *uid = owner;
+    return true;
 }
 
 bool process_exit_status(int pidfd, int *wait_status)

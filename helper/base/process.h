@@ -16,6 +16,13 @@ enum process_place {
  * cgroup whose path has `cgroup` in it. */
 int process_open(pid_t pid, const char *cgroup, enum process_place *place);
 
+/* pidfd_send_signal(2): to that process and no other. */
+int process_signal(int pidfd, int number);
+
+/* Whose a process is (its real uid), and its parent: /proc/PID/status. False where
+ * /proc doesn't tell. */
+bool process_status(pid_t pid, uid_t *uid, pid_t *parent);
+
 /* The wait status of a process that has ended and was reaped by its parent, whose
  * child it need not be: PIDFD_GET_INFO, Linux 6.15. False where the kernel can't
  * say. */

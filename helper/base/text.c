@@ -161,6 +161,51 @@ static void escape(struct text *t, const char *s, size_t most, bool quoted)
     }
 }
 
+/* The code point of a character that utf8_length knows, of two or three bytes at most:
+ * no longer one is a control. */
+static unsigned code_point(const unsigned char *p, size_t n)
+{
+    if (n == 1)
+        return *p;
+    if (n == 2)
+        return (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);
+    return (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+}
+
+void text_json(struct text *t, const char *s, size_t most)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    size_t left = strlen(s), used = 0;
+
+    text_puts(t, "\"");
+    while (left > 0) {
+        char piece[8];
+        size_t n = utf8_length(p, left), out;
+
+        if (n == 0) {
+            n = 1;
+            out = (size_t)snprintf(piece, sizeof piece, "\\ufffd");
+        } else if (is_control(p, n)) {
+            out = (size_t)snprintf(piece, sizeof piece, "\\u%04x", code_point(p, n));
+        } else {
+            out = 0;
+            if (*p == '"' || *p == '\\')
+                piece[out++] = '\\';
+            memcpy(piece + out, p, n);
+            out += n;
+        }
+        if (used + out > most) {
+            text_puts(t, "...");
+            break;
+        }
+        text_add(t, piece, out);
+        used += out;
+        p += n;
+        left -= n;
+    }
+    text_puts(t, "\"");
+}
+
 void text_escape(struct text *t, const char *s, size_t most)
 {
     escape(t, s, most, true);

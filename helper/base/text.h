@@ -27,6 +27,11 @@ void text_escape(struct text *t, const char *s, size_t most);
 /* The same for a person's eyes: `"` and `\` stay as they are. */
 void text_display(struct text *t, const char *s, size_t most);
 
+/* Adds `s` as a JSON string (RFC 8259), quotes included: what text_escape escapes is a
+ * \u00XX or the like here, a byte that is no UTF-8 U+FFFD. At most `most` bytes of the
+ * result and then "...". */
+void text_json(struct text *t, const char *s, size_t most);
+
 /* Adds `s` with %XX for all but letters, digits and "-_.~" (RFC 3986, 2.3). */
 void text_add_percent(struct text *t, const char *s, size_t len);
 

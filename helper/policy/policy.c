@@ -321,10 +321,10 @@ static void sections_cut(struct merge *merge)
 static int session_apply(struct merge *merge, struct policy *policy, struct error **err)
 {
     if (merge->count == 1)
-        return error_set(err, 0,
-                         "no user or group section of %s matches \"%s\"; ask the administrator "
-                         "for one",
-                         config_path(merge->config), merge->login);
+        return error_set_kind(err, ERROR_REFUSED,
+                              "no user or group section of %s matches \"%s\"; ask the "
+                              "administrator for one",
+                              config_path(merge->config), merge->login);
     sections_cut(merge);
     if (table_apply(merge, options_session, policy, err) < 0)
         return -1;

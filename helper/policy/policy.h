@@ -136,7 +136,8 @@ struct policy {
 /* Reads and checks all of `path` (file.h's rules for a trusted file), whatever
  * `account` is, then merges defaults, every matching `group` section and every
  * matching `user` section, each kind in file order. Errors name FILE:LINE, or FILE
- * where no one line is at fault. NULL on failure; free with policy_free. */
+ * where no one line is at fault. NULL on failure, ERROR_REFUSED where no section
+ * matches; free with policy_free. */
 struct policy *policy_load(const char *path, const struct account *account, struct error **err);
 
 /* Whether a `group` or `user` section matches, or there is an error: -1. 1 or 0. */

@@ -9,6 +9,7 @@
 #include "policy/policy.h"
 #include "session/identity.h"
 #include "session/lease.h"
+#include "session/limits.h"
 #include "session/owner.h"
 #include "session/place.h"
 #include "session/record.h"
@@ -327,6 +328,15 @@ static int reach(struct reap *r, const struct http_target *target, const struct 
     return engine_negotiate(r->engine, err) < 0 ? place_unreached(policy, err) : 0;
 }
 
+/* After a boot without systemd-tmpfiles nobody else would. */
+static void prepare(const struct reap *r)
+{
+    cleanup_error struct error *err = NULL;
+
+    if (limits_prepare(r->runtime_dir, &err) < 0)
+        fail(r, err);
+}
+
 /* One user's, by his own engine, which is asked where there is something to ask alone. */
 static int reap_one(struct reap *r, uid_t uid, struct error **err)
 {
@@ -365,6 +375,8 @@ static int reap_all(struct reap *r, struct error **err)
     int rc = each ? 0 : reach(r, &target, policy, err);
     if (rc == 0)
         rc = lease_each_user(r->runtime_dir, reap_user, r, err);
+    if (rc == 0 && !r->look)
+        prepare(r);
     if (rc == 0 && r->engine && !r->away) {
         struct round round = {.reap = r, .engine = r->engine};
         reap_orphans(&round);

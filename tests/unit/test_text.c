@@ -39,6 +39,36 @@ static void test_escape(void **state)
     assert_escaped("ab\xc3\xbc", 3, "ab...");
 }
 
+static void assert_json(const char *in, size_t most, const char *expected)
+{
+    cleanup_text struct text t = {0};
+
+    text_json(&t, in, most);
+    assert_false(t.failed);
+    assert_string_equal(text_str(&t), expected);
+}
+
+static void test_json(void **state)
+{
+    (void)state;
+    assert_json("", 10, "\"\"");
+    assert_json("plain \"x\\y\"", 100, "\"plain \\\"x\\\\y\\\"\"");
+    assert_json("a\nb\r\x1b\x7f", 100, "\"a\\u000ab\\u000d\\u001b\\u007f\"");
+    assert_json("gr\xc3\xbc\xf0\x9f\x9a\xa2", 100, "\"gr\xc3\xbc\xf0\x9f\x9a\xa2\"");
+    /* C1, U+2028, bidi: a viewer obeys them, an escape it shows. */
+    assert_json("\xc2\x9b\xe2\x80\xa8\xe2\x80\xae\xd8\x9c", 100,
+                "\"\\u009b\\u2028\\u202e\\u061c\"");
+    assert_json("a\xff\xc3", 100, "\"a\\ufffd\\ufffd\"");
+    assert_json("\xed\xa0\x80", 100, "\"\\ufffd\\ufffd\\ufffd\"");
+    /* Cut between characters, and never inside an escape. */
+    assert_json("abcdef", 3, "\"abc...\"");
+    assert_json("ab\n", 7, "\"ab...\"");
+    assert_json("ab\\", 3, "\"ab...\"");
+    static char longest[256 * 1024 + 1];
+    memset(longest, 0x01, sizeof longest - 1);
+    assert_json(longest, 20, "\"\\u0001\\u0001\\u0001...\"");
+}
+
 static void test_display(void **state)
 {
     cleanup_text struct text t = {0};
@@ -93,8 +123,8 @@ static void test_take(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_escape),  cmocka_unit_test(test_display), cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_percent), cmocka_unit_test(test_take),
+        cmocka_unit_test(test_escape), cmocka_unit_test(test_display), cmocka_unit_test(test_json),
+        cmocka_unit_test(test_utf8),   cmocka_unit_test(test_percent), cmocka_unit_test(test_take),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,222 @@
+#include "config.h"
+
+#include "session/register.h"
+
+#include "base/file.h"
+#include "base/process.h"
+#include "session/lease.h"
+#include "session/runtime.h"
+#include "session/slots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REGISTER_FILE "sessions"
+
+/* As it stands in the file. Another layout gets another magic: who reads one of
+ * another version then knows only that somebody is there. */
+struct slot_record {
+    char magic[8]; /* "berth-r1" */
+    int32_t pid;   /* whose slot it was when this was written */
+    uint8_t kind, tty, scope, direct, running;
+    uint8_t unused[7];
+    int64_t since;
+    char session[24];
+    char port[8];
+    char client[64];
+    char container[CONTAINER_NAME_SIZE];
+    char user[264];
+    char reserve[24];
+};
+_Static_assert(sizeof(struct slot_record) == 512, "a slot's size is the file's format");
+
+static const char magic[8] = {'b', 'e', 'r', 't', 'h', '-', 'r', '1'};
+
+static struct slots slots_of(int fd)
+{
+    return (struct slots){.fd = fd, .size = sizeof(struct slot_record), .count = REGISTER_SLOTS};
+}
+
+int register_join(struct registration *registration, int dir, long long most, unsigned *held,
+                  struct error **err)
+{
+    cleanup_fd int fd = runtime_open_file(dir, REGISTER_FILE, O_RDWR | O_CREAT);
+    const struct slots slots = slots_of(fd);
+    unsigned limit = most > 0 && most < REGISTER_SLOTS ? (unsigned)most : 0;
+
+    *registration = (struct registration){.fd = -1};
+    if (fd < 0)
+        return error_set(err, errno, "cannot open the register of sessions \"%s\"", REGISTER_FILE);
+    int rc = slots_take(&slots, limit, &registration->slot, held, err);
+    if (rc < 0)
+        return error_wrap(err, "register of sessions \"%s\"", REGISTER_FILE);
+    if (rc > 0)
+        registration->fd = release_fd(&fd);
+    return rc;
+}
+
+int register_write(const struct registration *registration, const struct session_entry *entry,
+                   struct error **err)
+{
+    struct slot_record record = {.pid = getpid(),
+                                 .kind = (uint8_t)entry->kind,
+                                 .tty = entry->tty,
+                                 .scope = (uint8_t)entry->scope,
+                                 .direct = entry->direct,
+                                 .running = entry->running,
+                                 .since = entry->since};
+
+    memcpy(record.magic, magic, sizeof magic);
+    snprintf(record.session, sizeof record.session, "%s", entry->session);
+    snprintf(record.port, sizeof record.port, "%s", entry->port);
+    snprintf(record.client, sizeof record.client, "%s", entry->client);
+    snprintf(record.container, sizeof record.container, "%s", entry->container);
+    snprintf(record.user, sizeof record.user, "%s", entry->user);
+    ssize_t n = pwrite(registration->fd, &record, sizeof record,
+                       (off_t)(registration->slot * sizeof record));
+    if (n != (ssize_t)sizeof record)
+        return error_set(err, n < 0 ? errno : ENOSPC, "cannot write to the register of sessions");
+    return 0;
+}
+
+void register_leave(struct registration *registration)
+{
+    close_fd(&registration->fd);
+}
+
+/* Cut where the file has no end of it. */
+static void copy_text(char *to, size_t size, const char *from, size_t most)
+{
+    size_t len = strnlen(from, most);
+
+    if (len >= size)
+        len = size - 1;
+    memcpy(to, from, len);
+    to[len] = '\0';
+}
+
+/* A record of the one who holds the slot now, not of who had it before. */
+static bool read_entry(int fd, unsigned slot, pid_t pid, struct session_entry *entry)
+{
+    struct slot_record record;
+
+    if (pread(fd, &record, sizeof record, (off_t)(slot * sizeof record)) != sizeof record ||
+        memcmp(record.magic, magic, sizeof magic) != 0 || record.pid != pid ||
+        record.kind > REQUEST_SFTP || record.scope > SCOPE_USER)
+        return false;
+    *entry = (struct session_entry){.since = record.since,
+                                    .kind = (enum request_kind)record.kind,
+                                    .tty = record.tty == 1,
+                                    .scope = (enum scope)record.scope,
+                                    .direct = record.direct == 1,
+                                    .running = record.running == 1};
+    copy_text(entry->session, sizeof entry->session, record.session, sizeof record.session);
+    copy_text(entry->port, sizeof entry->port, record.port, sizeof record.port);
+    copy_text(entry->client, sizeof entry->client, record.client, sizeof record.client);
+    copy_text(entry->container, sizeof entry->container, record.container, sizeof record.container);
+    copy_text(entry->user, sizeof entry->user, record.user, sizeof record.user);
+    return true;
+}
+
+struct reading {
+    const struct register_reader *reader;
+    uid_t uid;
+    int fd;
+    const char *runtime_dir;
+};
+
+static bool visit_slot(void *data, unsigned slot, pid_t pid)
+{
+    const struct reading *reading = data;
+    struct registered registered = {
+        .uid = reading->uid, .pid = pid, .fd = reading->fd, .slot = slot};
+
+    registered.known = read_entry(reading->fd, slot, pid, &registered.entry);
+    reading->reader->visit(reading->reader->data, &registered);
+    return true;
+}
+
+static int read_user(struct reading *reading, int dir, struct error **err)
+{
+    struct stat st;
+    cleanup_fd int fd = runtime_open_file(dir, REGISTER_FILE, O_RDONLY);
+    const struct slots slots = slots_of(fd);
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return error_set(err, errno, "cannot open");
+    /* A link to another's would show his sessions as this user's. */
+    if (st.st_uid != reading->uid)
+        return error_set(err, 0, "owned by uid %u", (unsigned)st.st_uid);
+    reading->fd = fd;
+    return slots_each(&slots, visit_slot, reading, NULL) < 0
+               ? error_set(err, errno, "cannot see who holds its locks")
+               : 0;
+}
+
+void register_read(const char *runtime_dir, uid_t uid, const struct register_reader *reader)
+{
+    struct reading reading = {.reader = reader, .uid = uid, .fd = -1};
+    cleanup_error struct error *err = NULL;
+    cleanup_fd int dir = runtime_open_user(runtime_dir, uid, false, &err);
+
+    if (dir < 0 && error_kind(err) == ERROR_NOT_FOUND)
+        return;
+    if (dir >= 0 && read_user(&reading, dir, &err) == 0)
+        return;
+    if (dir >= 0)
+        error_wrap(&err, "%s/%u/%s", runtime_dir, (unsigned)uid, REGISTER_FILE);
+    reader->failed(reader->data, error_text(err));
+}
+
+static void visit_user(void *data, uid_t uid)
+{
+    const struct reading *reading = data;
+
+    register_read(reading->runtime_dir, uid, reading->reader);
+}
+
+int register_read_all(const char *runtime_dir, const struct register_reader *reader,
+                      struct error **err)
+{
+    struct reading reading = {.reader = reader, .runtime_dir = runtime_dir};
+
+    return lease_each_user(runtime_dir, visit_user, &reading, err);
+}
+
+/* /proc/PID/status, which is the process's own as long as its pidfd is open and it has
+ * not ended. */
+static bool has_uid(pid_t pid, uid_t uid)
+{
+    uid_t owner;
+    pid_t parent;
+
+    return process_status(pid, &owner, &parent) && owner == uid;
+}
+
+int register_open_helper(const struct registered *registered, struct error **err)
+{
+    const struct slots slots = slots_of(registered->fd);
+    pid_t pid = registered->pid;
+
+    if (pid <= 0)
+        return error_set(err, 0, "its process is in another PID namespace");
+    cleanup_fd int fd = process_open(pid, "", NULL);
+    if (fd < 0 && errno == ESRCH)
+        return error_set_kind(err, ERROR_NOT_FOUND, "it has ended");
+    if (fd < 0)
+        return error_set(err, errno, "process %d", (int)pid);
+    /* Only now it can't be another's pid. */
+    if (slots_holder(&slots, registered->slot) != pid)
+        return error_set_kind(err, ERROR_NOT_FOUND, "it has ended");
+    if (!has_uid(pid, registered->uid))
+        return error_set(err, 0, "process %d isn't uid %u's", (int)pid, (unsigned)registered->uid);
+    return release_fd(&fd);
+}
