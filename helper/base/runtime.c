@@ -57,3 +57,18 @@ int runtime_open_user(const char *path, uid_t uid, bool make, struct error **err
                          (unsigned)uid);
     return release_fd(&dir);
 }
+
+int runtime_open_file(int dir, const char *name, int flags)
+{
+    struct stat st;
+    cleanup_fd int fd = openat(dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                               0600);
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -1;
+    if (!S_ISREG(st.st_mode)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return release_fd(&fd);
+}

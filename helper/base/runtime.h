@@ -16,4 +16,8 @@ int runtime_open(const char *path, struct error **err);
  * is none. */
 int runtime_open_user(const char *path, uid_t uid, bool make, struct error **err);
 
+/* A regular file in it, mode 0600 where it is made; -1 and errno. Root opens what a
+ * user put there: nothing that blocks, or that is opened for effect. */
+int runtime_open_file(int dir, const char *name, int flags);
+
 #endif

@@ -88,6 +88,15 @@ void client_close(struct client *client)
     close_fd(&client->signals);
 }
 
+/* root's own, by kill(2) or pidfd_send_signal(2): any sender may say anything of itself
+ * with sigqueue(3), but not SI_USER; and a signal that the kernel knew no sender of has
+ * pid 0. */
+static bool is_administrators(const struct signalfd_siginfo *info)
+{
+    return info->ssi_signo == SIGTERM && info->ssi_code == SI_USER && info->ssi_uid == 0 &&
+           info->ssi_pid != 0;
+}
+
 void client_read_signals(struct client *client)
 {
     struct signalfd_siginfo info;
@@ -95,6 +104,8 @@ void client_read_signals(struct client *client)
     while (read(client->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGWINCH)
             client->resized = true;
+        else if (is_administrators(&info))
+            client->killed = client->gone = true;
         else
             sigaddset(&client->pending, (int)info.ssi_signo);
     }

@@ -19,6 +19,7 @@ struct client {
     int signals;             /* signalfd: what the helper gets is read, never delivered */
     bool out_gone, err_gone; /* nobody reads there any more */
     bool gone;               /* the connection's end, or the PTY's hang-up */
+    bool killed;             /* the administrator's SIGTERM came: `gone` is set too */
     bool resized;            /* SIGWINCH came; cleared by whom it concerns */
     sigset_t pending;        /* came and not yet taken */
 
@@ -56,7 +57,7 @@ const struct http_watch *client_watch(struct client *client);
 int client_poll(struct client *client, struct pollfd *fds, size_t count, int timeout_ms,
                 struct error **err);
 
-/* Reads the signalfd into `pending` and `resized`. */
+/* Reads the signalfd into `pending`, `resized` and `killed`. */
 void client_read_signals(struct client *client);
 /* Takes one pending signal, 0 when there is none. */
 int client_take_signal(struct client *client);

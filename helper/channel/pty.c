@@ -193,9 +193,13 @@ static int drain(struct pty *p, struct error **err)
         if (!more && p->output.len == 0)
             break;
         if (p->blocked) {
-            struct pollfd fds[2] = {{.fd = 1, .events = POLLOUT}, {.fd = 0}};
-            if (poll(fds, 2, wait_ms) < 0 && errno != EINTR)
+            struct pollfd fds[3] = {{.fd = 1, .events = POLLOUT},
+                                    {.fd = 0},
+                                    {.fd = p->client->signals, .events = POLLIN}};
+            if (poll(fds, 3, wait_ms) < 0 && errno != EINTR)
                 return error_set(err, errno, "poll");
+            if (fds[2].revents)
+                client_read_signals(p->client);
             p->blocked = !fds[0].revents;
             client_note(p->client, 0, fds[1].revents);
         }

@@ -2,45 +2,101 @@
 
 #include "session/audit.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
 /* A log line of over 1 KiB is cut by some syslog daemons (RFC 3164's limit). */
 enum { COMMAND_MAX = 400, REASON_MAX = 400, NAME_MAX_LOGGED = 200 };
 
-static void add_quoted(struct text *line, const char *key, const char *value, size_t most)
+/* key=value pairs, or the same as one JSON object. */
+struct line {
+    struct text text;
+    bool json;
+};
+
+static void add_key(struct line *line, const char *key)
 {
-    text_printf(line, " %s=\"", key);
-    text_escape(line, value, most);
-    text_puts(line, "\"");
+    text_printf(&line->text, line->json ? ",\"%s\":" : " %s=", key);
 }
 
-static void add_common(struct text *line, const char *event, const struct request *request,
+/* What a client had no say in. */
+static void add_word(struct line *line, const char *key, const char *value)
+{
+    add_key(line, key);
+    if (line->json)
+        text_json(&line->text, value, NAME_MAX_LOGGED);
+    else
+        text_puts(&line->text, value);
+}
+
+static void add_number(struct line *line, const char *key, long long value)
+{
+    add_key(line, key);
+    text_printf(&line->text, "%lld", value);
+}
+
+static void add_bool(struct line *line, const char *key, bool value)
+{
+    add_key(line, key);
+    if (line->json)
+        text_puts(&line->text, value ? "true" : "false");
+    else
+        text_puts(&line->text, value ? "yes" : "no");
+}
+
+static void add_quoted(struct line *line, const char *key, const char *value, size_t most)
+{
+    add_key(line, key);
+    if (line->json) {
+        text_json(&line->text, value, most);
+        return;
+    }
+    text_puts(&line->text, "\"");
+    text_escape(&line->text, value, most);
+    text_puts(&line->text, "\"");
+}
+
+static void add_common(struct line *line, const char *event, const struct request *request,
                        const struct policy *policy, const char *container)
 {
-    text_printf(line, "%s session=%s", event, request->session);
+    /* Before there is a policy nobody has asked for JSON. */
+    *line = (struct line){.json = policy && policy->audit_format == AUDIT_JSON};
+    text_printf(&line->text, line->json ? "{\"event\":\"%s\"" : "%s", event);
+    add_word(line, "session", request->session);
     if (request->account.name)
         add_quoted(line, "user", request->account.name, NAME_MAX_LOGGED);
-    text_printf(line, " uid=%u client=%s port=%s kind=%s tty=%s", (unsigned)request->account.uid,
-                request->client, request->port, request_kind_name(request->kind),
-                request->tty ? "yes" : "no");
+    add_number(line, "uid", request->account.uid);
+    if (request->monitor > 0)
+        add_number(line, "sshd", request->monitor);
+    if (request->vouched.id[0])
+        add_word(line, "connection", request->vouched.id);
+    add_word(line, "client", request->client);
+    if (line->json)
+        add_number(line, "port", strtoll(request->port, NULL, 10));
+    else
+        add_word(line, "port", request->port);
+    add_word(line, "kind", request_kind_name(request->kind));
+    add_bool(line, "tty", request->tty);
     if (request->command)
         add_quoted(line, "command", request->command, COMMAND_MAX);
     if (container)
-        text_printf(line, " container=%s", container);
+        add_word(line, "container", container);
     if (policy)
         add_quoted(line, "image", policy->image, NAME_MAX_LOGGED);
 }
 
-static void send_line(int level, struct text *line)
+static void send_line(int level, struct line *line)
 {
-    syslog(level, "%s", line->failed ? "out of memory" : text_str(line));
-    text_free(line);
+    if (line->json)
+        text_puts(&line->text, "}");
+    syslog(level, "%s", line->text.failed ? "out of memory" : text_str(&line->text));
+    text_free(&line->text);
 }
 
 void audit_open(const struct request *request, const struct policy *policy, const char *container)
 {
-    struct text line = {0};
+    struct line line;
 
     add_common(&line, "open", request, policy, container);
     send_line(LOG_INFO, &line);
@@ -49,27 +105,31 @@ void audit_open(const struct request *request, const struct policy *policy, cons
 void audit_close(const struct request *request, const struct policy *policy, const char *container,
                  const struct audit_end *end)
 {
-    struct text line = {0};
+    struct line line;
 
     add_common(&line, "close", request, policy, container);
-    text_printf(&line, " status=%d", end->status);
+    add_number(&line, "status", end->status);
     if (end->signal)
-        text_printf(&line, " signal=%s",
-                    sigabbrev_np(end->signal) ? sigabbrev_np(end->signal) : "RT");
-    text_printf(&line, " reason=%s", end->reason);
+        add_word(&line, "signal", sigabbrev_np(end->signal) ? sigabbrev_np(end->signal) : "RT");
+    add_word(&line, "reason", end->reason);
     if (end->detail)
         add_quoted(&line, "detail", end->detail, REASON_MAX);
-    text_printf(&line, " duration=%lld.%03lld", end->ms / 1000, end->ms % 1000);
-    if (end->in >= 0)
-        text_printf(&line, " in=%lld out=%lld", end->in, end->out);
+    add_key(&line, "duration");
+    text_printf(&line.text, "%lld.%03lld", end->ms / 1000, end->ms % 1000);
+    if (end->in >= 0) {
+        add_number(&line, "in", end->in);
+        add_number(&line, "out", end->out);
+    }
     send_line(end->detail ? LOG_ERR : LOG_INFO, &line);
 }
 
-void audit_deny(const struct request *request, const struct policy *policy, const char *reason)
+void audit_deny(const struct request *request, const struct policy *policy, const char *cause,
+                const char *reason)
 {
-    struct text line = {0};
+    struct line line;
 
     add_common(&line, "deny", request, policy, NULL);
+    add_word(&line, "cause", cause);
     add_quoted(&line, "reason", reason, REASON_MAX);
     send_line(LOG_WARNING, &line);
 }

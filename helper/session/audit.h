@@ -1,6 +1,6 @@
 /* The audit log: one line (authpriv) when a session opens, one when it closes
  * or is denied. key=value; text in quotes, escaped, so that nobody's command
- * can forge a line. */
+ * can forge a line; or the same as a JSON object (audit_format). */
 #ifndef BERTH_SESSION_AUDIT_H
 #define BERTH_SESSION_AUDIT_H
 
@@ -13,13 +13,15 @@ void audit_open(const struct request *request, const struct policy *policy, cons
 struct audit_end {
     int status;         /* the helper's own */
     int signal;         /* that ended the command, or 0 */
-    const char *reason; /* "exit", "client-gone", "error" */
+    const char *reason; /* "exit", "client-gone", "error", "killed" */
     const char *detail; /* what the user was told, or NULL */
     long long ms;       /* how long it was */
     long long in, out;  /* bytes from and to the client; in below 0: they weren't seen */
 };
 void audit_close(const struct request *request, const struct policy *policy, const char *container,
                  const struct audit_end *end);
-void audit_deny(const struct request *request, const struct policy *policy, const char *reason);
+/* `cause` is a word for programs, `reason` is for people. */
+void audit_deny(const struct request *request, const struct policy *policy, const char *cause,
+                const char *reason);
 
 #endif

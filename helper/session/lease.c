@@ -5,7 +5,6 @@
 #include "base/file.h"
 #include "base/runtime.h"
 #include "protocol/message.h"
-#include "session/runtime.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "policy/limit.h"
 #include "session/rate.h"
-#include "session/runtime.h"
+#include "base/runtime.h"
 #include "session/slots.h"
 
 #include <errno.h>

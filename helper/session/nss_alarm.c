@@ -65,7 +65,8 @@ static void write_words(const struct request *request, const char *what)
     int len = snprintf(words.user, sizeof words.user, "berth: %s\n", reason ? reason : what);
     words.user_len = (size_t)len < sizeof words.user ? (size_t)len : sizeof words.user - 1;
     len = snprintf(words.log, sizeof words.log,
-                   "<%d>berth-session[%d]: deny session=%s uid=%u client=%s port=%s reason=\"%s\"",
+                   "<%d>berth-session[%d]: deny session=%s uid=%u client=%s port=%s cause=login "
+                   "reason=\"%s\"",
                    LOG_AUTHPRIV | LOG_WARNING, (int)getpid(), request->session, (unsigned)getuid(),
                    request->client, request->port, reason ? reason : what);
     words.log_len = (size_t)len < sizeof words.log ? (size_t)len : sizeof words.log - 1;

@@ -3,7 +3,7 @@
 #include "session/rate.h"
 
 #include "base/file.h"
-#include "session/runtime.h"
+#include "base/runtime.h"
 
 #include <errno.h>
 #include <fcntl.h>

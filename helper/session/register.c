@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "session/lease.h"
-#include "session/runtime.h"
+#include "base/runtime.h"
 #include "session/slots.h"
 
 #include <errno.h>

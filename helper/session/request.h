@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/types.h>
 
 enum request_kind { REQUEST_SHELL, REQUEST_EXEC, REQUEST_SFTP };
 
@@ -23,6 +24,7 @@ struct request {
     char port[8];              /* its second, or "0" */
     struct strings env;        /* the whole environment as sshd gave it */
     char session[17];          /* 16 random hex digits */
+    pid_t monitor;             /* sshd's, whose pid its own log has (monitor.h); 0: not known */
     char *ambiguous;           /* why the uid alone doesn't say who it is, or NULL */
     bool twin;                 /* another name has the same uid: nothing by uid is his alone */
     struct connection vouched; /* what pam_berth says; its id is "" where it says nothing */

@@ -3,6 +3,7 @@
 #include "session/session.h"
 
 #include "base/file.h"
+#include "base/runtime.h"
 #include "base/process.h"
 #include "policy/command.h"
 #include "policy/limit.h"
@@ -11,6 +12,8 @@
 #include "session/audit.h"
 #include "session/by_attach.h"
 #include "session/by_direct.h"
+#include "session/metrics.h"
+#include "session/monitor.h"
 #include "session/nss_alarm.h"
 #include "session/outcome.h"
 #include "session/sftp_refusal.h"
@@ -19,21 +22,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TLS_FILE_MAX = 1024 * 1024 };
 
 /* Whether the policy lets this request in. */
-static int permit(const struct session *s, struct error **err)
+static int permit(struct session *s, struct error **err)
 {
     const struct policy *p = s->policy;
     const struct request *r = &s->request;
 
+    s->cause = "deny";
     if (p->deny)
         return error_set(err, 0, "%s", p->deny);
+    s->cause = "tty";
     if (r->tty && !p->tty)
         return error_set(err, 0, "no terminal for %s (tty = no in berth.conf): use ssh -T",
                          r->account.name);
+    s->cause = "command";
     if (p->commands.count == 0 || p->force_command)
         return 0;
     const char *command = r->kind == REQUEST_SFTP ? "sftp" : r->command;
@@ -63,10 +70,11 @@ static int mount_refused(const struct session *s, const struct mount *mount, str
 }
 
 /* What an engine on this machine mounts as root must be what was meant. */
-static int check_mounts(const struct session *s, struct error **err)
+static int check_mounts(struct session *s, struct error **err)
 {
     const struct policy *p = s->policy;
 
+    s->cause = "mount";
     for (size_t i = 0; p->engine.socket && i < p->mount_count; i++)
         if (!p->mounts[i].volume && mount_source_check(p->mounts[i].source, err) < 0)
             return mount_refused(s, &p->mounts[i], err);
@@ -81,8 +89,11 @@ static int check_tls_file(const char *path, enum trust trust, struct error **err
 }
 
 /* libcurl reads them by name; their directories are the administrator's. */
-static int check_tls(const struct engine_config *engine, struct error **err)
+static int check_tls(struct session *s, struct error **err)
 {
+    const struct engine_config *engine = &s->policy->engine;
+
+    s->cause = "tls";
     if (!engine->host)
         return 0;
     if (check_tls_file(engine->tls_ca, TRUST_PUBLIC, err) < 0 ||
@@ -104,6 +115,7 @@ static int choose_channel(struct session *s, struct error **err)
 {
     const struct policy *p = s->policy;
 
+    s->cause = "config";
     if (p->channel == CHANNEL_DIRECT && !p->engine.socket)
         return error_set(err, 0,
                          "channel = direct needs an engine on this machine, not %s: use auto "
@@ -151,6 +163,15 @@ static int choose_key(struct session *s, struct error **err)
     return 0;
 }
 
+static struct policy *read_policy(struct session *s, const char *config, struct error **err)
+{
+    struct policy *policy = policy_load(config, &s->request.account, err);
+
+    if (!policy)
+        s->cause = error_kind(*err) == ERROR_REFUSED ? "unmapped" : "config";
+    return policy;
+}
+
 /* Whoever the uid's first name is, the policy is the vouched one's. Berth.conf is read
  * twice only where a uid has several names. */
 static int ask_policy(struct session *s, const char *config, struct error **err)
@@ -161,15 +182,17 @@ static int ask_policy(struct session *s, const char *config, struct error **err)
     if (r->ambiguous) {
         bool each;
         cleanup_policy struct policy *top = policy_load_engine(config, &r->account, &each, err);
+        if (!top)
+            s->cause = "config";
         if (!top || request_vouch(r, top->runtime_dir, err) < 0)
             return -1;
     }
-    s->policy = policy_load(config, &r->account, err);
+    s->policy = read_policy(s, config, err);
     if (s->policy && !r->ambiguous)
         other = request_vouch(r, s->policy->runtime_dir, err);
     if (other > 0) {
         policy_free(s->policy);
-        s->policy = policy_load(config, &r->account, err);
+        s->policy = read_policy(s, config, err);
     }
     return s->policy && other >= 0 ? 0 : -1;
 }
@@ -198,15 +221,65 @@ int session_plan(struct session *s, struct error **err)
     return choose_key(s, err);
 }
 
-/* Everything that can refuse without the engine. */
+/* What the administrator sees of it. */
+static int tell_register(const struct session *s, bool running, struct error **err)
+{
+    const struct request *r = &s->request;
+    struct session_entry entry = {.kind = r->kind,
+                                  .tty = r->tty,
+                                  .scope = s->policy->scope,
+                                  .direct = s->direct,
+                                  .running = running,
+                                  .since = s->since};
+
+    snprintf(entry.session, sizeof entry.session, "%s", r->session);
+    snprintf(entry.user, sizeof entry.user, "%s", r->account.name);
+    snprintf(entry.client, sizeof entry.client, "%s", r->client);
+    snprintf(entry.port, sizeof entry.port, "%s", r->port);
+    snprintf(entry.container, sizeof entry.container, "%s", s->container);
+    return register_write(&s->limits.place, &entry, err);
+}
+
+static int enrol(struct session *s, int dir, struct error **err)
+{
+    cleanup_fd int own = -1;
+    struct timespec now;
+
+    /* It could not be opened before: why, is said now. */
+    if (dir < 0)
+        dir = own = runtime_open_user(s->policy->runtime_dir, s->request.account.uid, true, err);
+    s->cause = "error";
+    if (dir < 0 ||
+        limits_admit(&s->limits, s->policy, s->request.account.name, dir, &s->cause, err) < 0)
+        return -1;
+    clock_gettime(CLOCK_REALTIME, &now);
+    s->since = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return tell_register(s, false, err);
+}
+
+/* What refuses by the policy, without the engine. */
+static int admit_by_policy(struct session *s, struct error **err)
+{
+    cleanup_error struct error *none = NULL;
+    cleanup_fd int dir = runtime_open_user(s->policy->runtime_dir, s->request.account.uid, true,
+                                           &none);
+
+    s->metrics = metrics_open(dir);
+    if (permit(s, err) < 0 || check_mounts(s, err) < 0 || check_tls(s, err) < 0 ||
+        session_plan(s, err) < 0)
+        return -1;
+    return enrol(s, dir, err);
+}
+
 static int admit(struct session *s, const char *config, struct strings *env, struct error **err)
 {
-    if (request_read(&s->request, env, err) < 0)
+    s->cause = "login";
+    if (request_read(&s->request, env, err) < 0 || load_policy(s, config, err) < 0)
         return -1;
-    if (load_policy(s, config, err) < 0 || permit(s, err) < 0 || check_mounts(s, err) < 0 ||
-        check_tls(&s->policy->engine, err) < 0)
-        return -1;
-    return session_plan(s, err);
+    int rc = admit_by_policy(s, err);
+    if (rc == 0)
+        s->cause = NULL;
+    return rc;
 }
 
 int session_watch(struct session *s, struct error **err)
@@ -230,7 +303,13 @@ int session_guard(struct session *s, struct error **err)
 
 void session_begun(struct session *s)
 {
+    cleanup_error struct error *ignored = NULL;
+
     s->running = true;
+    /* It may be another container than it was to be. */
+    (void)tell_register(s, true, &ignored);
+    metrics_started(s->metrics, now_ms() - s->began);
+    monitor_know(&s->request);
     deadline_start(&s->client.deadline, s->policy->max_time, s->policy->idle_timeout,
                    s->request.tty ? 1 : -1);
     audit_open(&s->request, s->policy, s->container);
@@ -278,7 +357,13 @@ static struct ending ending_of(struct session *s, const struct error *err)
     struct ending e = {.status = s->result.status, .signal = s->result.signal, .reason = "exit"};
     int signal = s->client_open ? client_take_signal(&s->client) : 0;
 
-    if (err && error_kind(err) == ERROR_ABANDONED) {
+    bool gone = err ? error_kind(err) == ERROR_ABANDONED : s->result.end == RELAY_GONE;
+
+    if (gone && s->client.killed) {
+        e = (struct ending){.status = OUTCOME_REFUSED,
+                            .reason = "killed",
+                            .tell = strdup("this session was ended by the administrator")};
+    } else if (gone && err) {
         e.reason = s->client.gone ? "client-gone" : "signal";
         e.status = 128 + (signal ? signal : SIGHUP);
     } else if (err) {
@@ -286,7 +371,7 @@ static struct ending ending_of(struct session *s, const struct error *err)
                             .reason = "error",
                             .tell = strdup(error_text(err)),
                             .failed = true};
-    } else if (s->result.end == RELAY_GONE) {
+    } else if (gone) {
         e.reason = "client-gone";
         e.status = 128 + SIGHUP;
     } else if (s->result.end == RELAY_OVER) {
@@ -305,7 +390,7 @@ static void tell_sftp(const struct session *s, const struct ending *e)
     cleanup_string char *said = NULL, *line = NULL;
 
     if (s->request.kind != REQUEST_SFTP || s->request.tty || s->result.bytes_out > 0 ||
-        e->status == 0 || s->client.gone)
+        e->status == 0 || (s->client.gone && !s->client.killed))
         return;
     /* sshd's pipes are the sftp-server's alone. */
     if (s->direct && s->running)
@@ -316,6 +401,20 @@ static void tell_sftp(const struct session *s, const struct ending *e)
         line = text_format("berth: %s", e->tell ? e->tell : said);
     if (line)
         sftp_refuse(0, 1, line);
+}
+
+static void log_end(struct session *s, const struct ending *e, const struct audit_end *end)
+{
+    if (s->running) {
+        audit_close(&s->request, s->policy, s->container, end);
+        metrics_ended(s->metrics,
+                      e->signal && strcmp(e->reason, "exit") == 0 ? "signal" : e->reason);
+        return;
+    }
+    const char *cause = s->cause ? s->cause : e->reason;
+    monitor_know(&s->request);
+    audit_deny(&s->request, s->policy, cause, e->tell ? e->tell : e->reason);
+    metrics_refused(s->metrics, cause);
 }
 
 /* The helper's exit status, said to the log and to the user. */
@@ -331,10 +430,7 @@ static struct session_end conclude(struct session *s, const struct error *err)
                             .in = s->result.bytes_in,
                             .out = s->result.bytes_out + s->result.bytes_err};
 
-    if (s->running)
-        audit_close(&s->request, s->policy, s->container, &end);
-    else
-        audit_deny(&s->request, s->policy, e.tell ? e.tell : e.reason);
+    log_end(s, &e, &end);
     if (e.tell)
         outcome_tell(e.tell);
     tell_sftp(s, &e);
@@ -344,8 +440,11 @@ static struct session_end conclude(struct session *s, const struct error *err)
 
 struct session_end session_run(const char *config, struct strings *env)
 {
-    struct session s = {
-        .lease = {.dir = -1, .lock = -1}, .watcher = {.pipe = -1}, .began = now_ms()};
+    struct session s = {.lease = {.dir = -1, .lock = -1},
+                        .watcher = {.pipe = -1},
+                        .limits = {.place = {.fd = -1}, .host = -1},
+                        .metrics = -1,
+                        .began = now_ms()};
     cleanup_error struct error *err = NULL;
 
     if (admit(&s, config, env, &err) == 0)
@@ -357,6 +456,8 @@ struct session_end session_run(const char *config, struct strings *env)
         client_close(&s.client);
     lease_close(&s.lease);
     struct session_end end = conclude(&s, err);
+    limits_leave(&s.limits);
+    close_fd(&s.metrics);
     policy_free(s.policy);
     request_free(&s.request);
     return end;

@@ -10,6 +10,7 @@
 #include "policy/policy.h"
 #include "session/identity.h"
 #include "session/lease.h"
+#include "session/limits.h"
 #include "session/request.h"
 #include "session/watcher.h"
 
@@ -24,12 +25,16 @@ struct session {
     char key[LEASE_SESSION_SIZE]; /* whose container it is (lease.h) */
     char container[CONTAINER_NAME_SIZE];
     struct http_target target;
+    struct limits limits;
+    int metrics;       /* metrics.h, or -1 */
+    const char *cause; /* why it isn't let in, in a word for programs; NULL: none known */
     struct lease lease;
     struct watcher watcher;
     struct client client;
     struct relay_result result;
     bool client_open, running;
     long long began; /* now_ms() */
+    long long since; /* CLOCK_REALTIME, ms: when it was let in */
 };
 
 struct session_end {

@@ -2,6 +2,7 @@
 import contextlib
 import fcntl
 import grp
+import json
 import os
 import pwd
 import shutil
@@ -155,6 +156,22 @@ class World:
     def login(self, user="bt-bash", image="busybox"):
         return Login(self.client, user, image)
 
+    def berth(self, command, *options, config=True, **kw):
+        """The administrator's tool, with this run's configuration and log."""
+        argv = [os.path.join(self.prefix, "sbin/berth"), command]
+        if config:
+            argv += ["--config", self.conf.path]
+        if "user" not in kw:
+            argv = self.syslog.wrap(argv)
+        return subprocess.run(argv + list(options), capture_output=True, text=True,
+                              timeout=kw.pop("timeout", 40), **kw)
+
+    def present(self, user=None):
+        """The living sessions, as `berth ps` has them."""
+        got = self.berth("ps", "--json", *(["--user", user] if user else []))
+        assert (got.returncode, got.stderr) == (0, ""), got
+        return json.loads(got.stdout)
+
     def containers(self, user=None):
         return self.engine.containers([user] if user else self.names())
 
@@ -176,14 +193,15 @@ class World:
         return procs.watchers({self.uid(user)}, HELPER)
 
     def left_files(self):
-        """All below the runtime directory but the users' own folders: locks, the containers'
-        folders and the sockets in them."""
+        """All below the runtime directory but the users' own folders and what stays in them
+        (register, rate, counts): locks, the containers' folders and the sockets in them."""
         found = []
         for root, folders, names in os.walk(self.runtime, topdown=False):
             if root != self.runtime:
-                found += [os.path.join(root, n) for n in names + folders]
+                found += [os.path.join(root, n) for n in names + folders
+                          if n not in ("sessions", "rate", "metrics")]
             else:
-                found += [os.path.join(root, n) for n in names]
+                found += [os.path.join(root, n) for n in names if n != "slots"]
         return found
 
     def berths(self):

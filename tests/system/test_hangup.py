@@ -212,13 +212,20 @@ def test_stopped_client_is_not_gone(world, login):
     assert (out, proc.returncode) == (b"got y\n", 4)
 
 
+def send(world, number):
+    """To the helper, as its user: root's SIGTERM would end the session (test_kill.py)."""
+    uid = world.uid("bt-bash")
+    subprocess.run(["kill", f"-{int(number)}", str(world.one_helper())], check=True, user=uid,
+                   group=uid)
+
+
 @all_three
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"])
 def test_signals_to_the_helper_reach_the_command(world, login, name):
     proc = login.start(f"trap 'echo caught; exit 33' {name}; echo up; while :; do sleep 0.05; done",
                        stdin=subprocess.DEVNULL)
     begun(proc)
-    os.kill(world.one_helper(), getattr(signal, "SIG" + name))
+    send(world, getattr(signal, "SIG" + name))
     out, err = proc.communicate(timeout=10)
     assert (out, proc.returncode) == (b"caught\n", 33)
     if world.channel == "direct" or world.shared:
@@ -249,7 +256,7 @@ def test_signal_to_the_helper_of_a_terminal(world, login):
 def test_a_signal_that_ends_the_command(world, login):
     proc = login.start("echo up; exec sleep 1000", stdin=subprocess.DEVNULL)
     begun(proc)
-    os.kill(world.one_helper(), signal.SIGTERM)
+    send(world, signal.SIGTERM)
     out, _ = proc.communicate(timeout=10)
     assert proc.returncode == world.killed(signal.SIGTERM)
 

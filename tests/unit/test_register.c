@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "session/limits.h"
-#include "session/runtime.h"
+#include "base/runtime.h"
 #include "session/slots.h"
 
 #include <fcntl.h>

@@ -62,14 +62,14 @@ class Syslog:
         texts = [d.decode("utf-8", "backslashreplace") for d in self.lines[mark:]]
         return [t for t in texts if only in t]
 
-    def wait(self, pattern, mark=0, timeout=5):
+    def wait(self, pattern, mark=0, timeout=5, only="berth"):
         def find():
-            for line in self.since(mark):
+            for line in self.since(mark, only):
                 found = re.search(pattern, line)
                 if found:
                     return found
             return None
-        return wait_for(find, timeout, lambda: f"log line /{pattern}/; log: {self.since(mark)}")
+        return wait_for(find, timeout, lambda: f"log line /{pattern}/; log: {self.since(mark, only)}")
 
     def close(self):
         self.sock.close()
