@@ -4,6 +4,9 @@
 #include "main/check_command.h"
 #include "main/enter_command.h"
 #include "main/explain_command.h"
+#include "main/kill_command.h"
+#include "main/metrics_command.h"
+#include "main/ps_command.h"
 #include "main/reap_command.h"
 
 #include <fcntl.h>
@@ -23,8 +26,11 @@ static const struct command {
     const char *does;
 } commands[] = {
     {"check", check_command, "look for holes and faults around berth: sshd, PAM, accounts, engine"},
-    {"enter", enter_command, "a shell or a command in a user's running container"},
     {"explain", explain_command, "say what a user gets, and which line of berth.conf says so"},
+    {"ps", ps_command, "list the sessions that are there"},
+    {"kill", kill_command, "end sessions"},
+    {"enter", enter_command, "a shell or a command in a user's running container"},
+    {"metrics", metrics_command, "print what is counted, for monitoring"},
     {"reap", reap_command, "remove the containers that no session needs any more"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

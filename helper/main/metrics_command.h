@@ -1,0 +1,8 @@
+/* berth metrics: berth(8). */
+#ifndef BERTH_MAIN_METRICS_COMMAND_H
+#define BERTH_MAIN_METRICS_COMMAND_H
+
+/* A subcommand's main: argv[0] is its name; the exit status. */
+int metrics_command(int argc, char **argv);
+
+#endif

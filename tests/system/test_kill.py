@@ -1,0 +1,204 @@
+"""berth kill, and the administrator's SIGTERM: the session ends, and nothing is left."""
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from harness.terminal import Terminal
+from harness.wait import wait_for
+
+all_three = pytest.mark.channels("direct", "attach", "exec")
+TOLD = b"berth: this session was ended by the administrator"
+
+
+def begun(proc):
+    assert proc.stdout.readline() == b"up\n", proc.stderr.read()
+
+
+def start(login, command="echo up; sleep 1000", **kw):
+    proc = login.start(command, **kw)
+    begun(proc)
+    return proc
+
+
+def nothing_left(world):
+    wait_for(lambda: not world.containers() and not world.berths(), 5,
+             lambda: f"nothing: {world.containers()} {world.berths()}")
+
+
+def closed(world, session):
+    return world.syslog.wait(rf"close session={session} .* status=254 reason=killed duration=\S+",
+                             world.mark)
+
+
+@all_three
+def test_one_session(world, login):
+    doomed, other = start(login), start(world.login("bt-dash"))
+    session = world.present("bt-bash")[0]["session"]
+    got = world.berth("kill", session)
+    assert (got.returncode, got.stderr) == (0, ""), got
+    assert got.stdout == f"{session} (bt-bash): ended\n1 ended\n"
+    out, err = doomed.communicate(timeout=10)
+    assert (out, doomed.returncode) == (b"", 254)
+    # The command has sshd's own pipes on the direct channel: nobody else writes there.
+    assert err == (b"" if world.channel == "direct" else TOLD + b"\n")
+    closed(world, session)
+    world.syslog.wait(rf'berth(\[\d+\])?: kill session={session} user="bt-bash" uid=\d+ pid=\d+',
+                      world.mark)
+    wait_for(lambda: not world.containers("bt-bash"), 5, "its container gone")
+    assert len(world.containers("bt-dash")) == 1
+    other.kill()
+    other.communicate()
+    nothing_left(world)
+
+
+@all_three
+def test_a_terminal_is_told(world, login):
+    it = Terminal(login.argv("echo up; sleep 1000", opts=("-tt",)))
+    it.expect(rb"up\r\n")
+    assert world.berth("kill", world.present()[0]["session"]).returncode == 0
+    assert it.end() == 254
+    assert TOLD in it.raw
+    nothing_left(world)
+
+
+def test_spliced_pipes_are_told(world, login):
+    world.conf.write(audit_bytes=True)
+    proc = start(login)
+    assert world.berth("kill", world.present()[0]["session"]).returncode == 0
+    _, err = proc.communicate(timeout=10)
+    assert (proc.returncode, err) == (254, TOLD + b"\n")
+
+
+def test_all_of_a_user(world, login):
+    procs = [start(login) for _ in range(3)]
+    other = start(world.login("bt-dash"))
+    sessions = {row["session"] for row in world.present("bt-bash")}
+    got = world.berth("kill", "--user", "bt-bash")
+    assert (got.returncode, got.stderr) == (0, ""), got
+    lines = got.stdout.splitlines()
+    assert {line.split(" ")[0] for line in lines[:-1]} == sessions and lines[-1] == "3 ended"
+    for proc in procs:
+        proc.communicate(timeout=10)
+        assert proc.returncode == 254
+    assert [row["user"] for row in world.present()] == ["bt-dash"]
+    got = world.berth("kill", "--user", str(world.uid("bt-bash")))
+    assert (got.returncode, got.stdout) == (0, "0 ended\n")
+    other.kill()
+    other.communicate()
+    nothing_left(world)
+
+
+def test_a_command_that_heeds_nothing(world, login):
+    proc = start(login, "trap '' TERM HUP INT; echo up; while :; do sleep 0.1; done")
+    got = world.berth("kill", "--user", "bt-bash")
+    assert (got.returncode, got.stdout.splitlines()[-1]) == (0, "1 ended"), got
+    proc.communicate(timeout=10)
+    nothing_left(world)
+
+
+def test_a_helper_that_heeds_nothing(world, login):
+    """SIGKILL, after a while; its watcher does the rest."""
+    proc = start(login)
+    helper = world.one_helper()
+    os.kill(helper, signal.SIGSTOP)
+    got = world.berth("kill", "--user", "bt-bash")
+    assert got.returncode == 0, got
+    assert re.fullmatch(r"[0-9a-f]{16} \(bt-bash\): killed: it did not end by itself\n1 ended\n",
+                        got.stdout), got
+    proc.communicate(timeout=10)
+    nothing_left(world)
+
+
+def test_a_client_that_reads_nothing(world, login):
+    """The terminal takes no line: the session ends all the same."""
+    transport = login.transport(window=32768)
+    try:
+        channel = transport.open_session()
+        channel.get_pty()
+        channel.exec_command("cat /dev/zero")
+        wait_for(lambda: world.present() and world.present()[0]["state"] == "running", 10, "it")
+        got = world.berth("kill", "--user", "bt-bash")
+        assert got.returncode == 0 and got.stdout.endswith("\n1 ended\n"), got
+        nothing_left(world)
+    finally:
+        transport.close()
+
+
+def test_a_session_that_waits_for_its_container(world, login):
+    """Killed while it is being made: the client is told, nothing comes into being."""
+    world.conf.write(scope="user", linger="0")
+    # The lock of the container, held as by another login that makes it.
+    folder = os.path.join(world.runtime, str(world.uid("bt-bash")))
+    if not os.path.isdir(folder):
+        os.mkdir(folder, 0o700)
+        os.chown(folder, world.uid("bt-bash"), world.uid("bt-bash"))
+    held = subprocess.Popen(["flock", "-x", f"{folder}/user.lock", "sh", "-c", "echo up; cat"],
+                            user=world.uid("bt-bash"), group=world.uid("bt-bash"),
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        begun(held)
+        proc = login.start("echo never")
+        rows = wait_for(world.present, 10, "the login in the register")
+        assert rows[0]["state"] == "starting"
+        got = world.berth("kill", rows[0]["session"])
+        assert (got.returncode, got.stdout.splitlines()[-1]) == (0, "1 ended"), got
+        out, err = proc.communicate(timeout=10)
+        assert (proc.returncode, out, err) == (254, b"", TOLD + b"\n")
+        world.syslog.wait("deny session=.* cause=killed ", world.mark)
+    finally:
+        held.communicate()
+    os.unlink(f"{folder}/user.lock")
+    nothing_left(world)
+
+
+def test_sftp_is_told(world, login):
+    """In its own protocol, where its server hasn't spoken yet."""
+    world.conf.write(scope="user", linger="0")
+    folder = os.path.join(world.runtime, str(world.uid("bt-bash")))
+    if not os.path.isdir(folder):
+        assert login.run("true").returncode == 0
+    held = subprocess.Popen(["flock", "-x", f"{folder}/user.lock", "sh", "-c", "echo up; cat"],
+                            user=world.uid("bt-bash"), group=world.uid("bt-bash"),
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        begun(held)
+        proc = subprocess.Popen(["sftp", "-b", "-", *world.client.options(), "bt-bash@127.0.0.1"],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
+        row = wait_for(world.present, 10, "the login in the register")[0]
+        assert world.berth("kill", row["session"]).returncode == 0
+        out, _ = proc.communicate(b"ls\n", timeout=10)
+        assert proc.returncode != 0 and TOLD in out, out
+    finally:
+        held.communicate()
+    if os.path.exists(f"{folder}/user.lock"):
+        os.unlink(f"{folder}/user.lock")
+    nothing_left(world)
+
+
+@pytest.mark.parametrize("options", [[], ["--nothing"], ["a", "b"], ["--user", "bt-bash", "a"]])
+def test_usage(world, options):
+    got = world.berth("kill", *options)
+    assert (got.returncode, got.stdout) == (2, "")
+    assert got.stderr.startswith("berth kill: ") and got.stderr.count("\n") == 1, got
+
+
+def test_no_such_session(world):
+    for name in ("0123456789abcdef", "", "\x1b[2J"):
+        got = world.berth("kill", name)
+        assert (got.returncode, got.stdout) == (1, "")
+        assert re.fullmatch(r"berth kill: there is no session [^\n\x1b]*: see berth ps\n",
+                            got.stderr), got
+
+
+def test_not_root(world, login):
+    proc = start(login)
+    uid = world.uid("bt-bash")
+    got = world.berth("kill", "--user", "bt-bash", user=uid, group=uid, extra_groups=[])
+    assert got.returncode == 1 and "must be run as root" in got.stderr
+    assert len(world.present()) == 1
+    proc.kill()
+    proc.communicate()
