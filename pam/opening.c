@@ -95,7 +95,6 @@ static int vouch(const struct login *login, struct opened *opened, struct error 
 {
     struct connection c = {
         .uid = login->account.uid, .sshd = getpid(), .started = process_started(getpid())};
-    cleanup_error struct error *none = NULL;
 
     if (!peer_read(login, c.peer) || !peer_is_ours(c.peer)) {
         pam_syslog(login->pamh, LOG_NOTICE,

@@ -133,7 +133,7 @@ static size_t end_all(struct roster *roster)
 
 static int run(const char *config, const char *user, const char *session)
 {
-    struct roster roster;
+    struct roster roster = {0};
 
     if (geteuid() != 0) {
         roster_say("kill", "must be run as root: it ends sessions of all users");

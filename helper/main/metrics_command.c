@@ -260,7 +260,7 @@ static int run(const char *config, bool by_user, const char *output)
 {
     cleanup_text struct text t = {0};
     cleanup_error struct error *err = NULL;
-    struct roster roster;
+    struct roster roster = {0};
 
     if (geteuid() != 0) {
         roster_say("metrics", "must be run as root: it reads what is counted of all users");

@@ -147,7 +147,7 @@ static int print_json(const struct roster *roster)
 
 static int run(const char *config, const char *user, bool json)
 {
-    struct roster roster;
+    struct roster roster = {0};
 
     if (geteuid() != 0) {
         roster_say("ps", "must be run as root: it reads the sessions of all users");
