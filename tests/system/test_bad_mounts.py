@@ -126,10 +126,11 @@ def test_no_space_for_a_byte(world, full, scope):
 
 
 @pytest.mark.channels("direct")
-@pytest.mark.parametrize("inodes", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("inodes", range(1, 9))
 @pytest.mark.parametrize("scope", ["session", "user"])
 def test_no_room_for_a_name(world, full, scope, inodes):
-    """The root takes one, the user's directory one, and so on: at each step it is out of them."""
+    """The root takes one, the user's directory one, and so on: out of them at each step, and with
+    the last ones it runs."""
     path = full(f"nr_inodes={inodes}", False)
     world.conf.write(scope=scope, linger="0")
     with world.another_sshd() as client:
