@@ -187,22 +187,41 @@ def test_twins_share_no_container(world, doors, twins):
         assert twins[0].run("cat /tmp/mine").stdout == b"secret\n"
     finally:
         first.communicate(b"\n", 20)
-    wait_for(lambda: not world.containers(), 10, "the containers gone")
+    wait_for(lambda: not world.containers(), 20, lambda: f"containers gone: {world.containers()}, "
+             f"{world.berths()}, {world.left_files()}")
 
 
 def test_twins_share_no_standby(world, doors, twins):
+    """A container that waits for the one is not taken by the other."""
+    def waiting():
+        return {r["Labels"]["berth.user"]: r["Id"] for r in world.containers()
+                if r["State"] == "running"}
     doors.conf.write(users={"bt-door*": {"standby": 1, "standby_time": "60s"}})
     assert twins[0].run("true").returncode == 0
-    rows = wait_for(lambda: [r for r in world.containers() if r["State"] == "running"], 20,
-                    "a container standing by")
-    # The next login of the same name takes it; the other name's makes its own.
+    first = wait_for(lambda: waiting().get("bt-door"), 20, "a container standing by")
     used = twins[1].run("hostname").stdout.decode().strip()
-    assert used and used not in [r["Id"][:12] for r in rows]
-    for row in world.containers():
-        world.engine.remove(row["Id"])
+    assert used and not first.startswith(used)
+    wait_for(lambda: len(waiting()) == 2, 20, lambda: f"one for each: {waiting()}")
+    assert waiting()["bt-door"] == first
+    # What has its own name does take it.
+    assert first.startswith(twins[0].run("hostname").stdout.decode().strip())
     doors.conf.write(users={"bt-door*": {}})
-    for login in twins:
-        login.run("true")       # sweeps what was removed
+    sweep_all(world)
+
+
+def sweep_all(world):
+    """Containers that stand by would do so for a minute."""
+    def gone():
+        for row in world.containers():
+            world.engine.remove(row["Id"])
+        reap(world)
+        return not world.containers() and not world.left_files()
+    wait_for(gone, 20, lambda: f"nothing left: {world.left_files()}")
+
+
+def reap(world, *options):
+    return subprocess.run([os.path.join(world.prefix, "sbin/berth"), "reap", "--config",
+                           world.conf.path, *options], capture_output=True, timeout=60)
 
 
 @pytest.mark.parametrize("forge", [
@@ -293,8 +312,7 @@ def test_the_sweep_of_one_user(world, door):
     proc = door.start("echo up; read x")
     try:
         assert proc.stdout.readline() == b"up\n"
-        got = subprocess.run([berth, "reap", "--config", world.conf.path, "--user",
-                              str(world.uid("bt-door"))], capture_output=True)
+        got = reap(world, "--user", str(world.uid("bt-door")))
         assert (got.returncode, got.stdout, got.stderr) == (0, b"0 removed, 0 left\n", b"")
     finally:
         assert proc.communicate(b"\n", 20) and proc.returncode == 0
@@ -305,10 +323,10 @@ def test_the_sweep_removes_a_killed_sshds_file(world, doors, door_sshd):
     channel = transport.open_session()
     channel.exec_command("true")
     assert channel.recv_exit_status() == 0
-    os.kill(int(vouched(world)["sshd"].split()[0]), signal.SIGKILL)
+    pid = int(vouched(world)["sshd"].split()[0])
+    os.kill(pid, signal.SIGKILL)
     transport.close()
+    wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 5, "it is gone")
     assert connections(world)
-    got = subprocess.run([os.path.join(world.prefix, "sbin/berth"), "reap", "--config",
-                          world.conf.path], capture_output=True)
-    assert got.returncode == 0, got
+    assert reap(world).returncode == 0
     assert not connections(world)
