@@ -163,6 +163,7 @@ static bool add_one(const struct session *s)
 struct count {
     const char *policy;
     long long waiting;
+    bool twin; /* what is of another policy may wait for a namesake */
 };
 
 static bool count_one(void *data, const struct lease *lease)
@@ -173,7 +174,7 @@ static bool count_one(void *data, const struct lease *lease)
 
     if (is_waiting(lease, count->policy, &record)) {
         count->waiting++;
-    } else if (lease_noted(lease, &age) == WATCHER_STANDBY) {
+    } else if (!count->twin && lease_noted(lease, &age) == WATCHER_STANDBY) {
         /* Of another policy, or dead: the next sweep finds nobody's container. */
         record_clear(lease->lock);
         lease_note(lease, WATCHER_CREATED);
@@ -184,7 +185,7 @@ static bool count_one(void *data, const struct lease *lease)
 static void refill(const struct session *s)
 {
     struct lease lease = {.dir = -1, .lock = -1};
-    struct count count = {0};
+    struct count count = {.twin = s->request.twin};
     char policy[SPEC_HASH_SIZE];
     cleanup_error struct error *err = NULL;
 
