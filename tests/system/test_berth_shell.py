@@ -105,6 +105,32 @@ def test_the_helper_itself_as_a_command(world, door, alone):
     assert got.returncode == 127 and b"berth-session" in got.stderr     # the container's shell
 
 
+def test_a_keys_own_command(world, doors, alone):
+    """command= in authorized_keys holds, and in the container."""
+    path = os.path.join(world.dir, "keys", "bt-alone")
+    with open(path) as f:
+        key = f.read()
+    try:
+        with open(path, "w") as f:
+            f.write(f'command="echo forced; test ! -e /etc/pam.d && echo inside" {key}')
+        for command in ("echo mine", ""):
+            assert alone.exec_bytes(command)[:2] == (0, b"forced\ninside\n")
+    finally:
+        world.sshd.authorize("bt-alone")
+
+
+def test_without_berth_session(world, doors):
+    """One line, and nothing else runs."""
+    script = ('mount --bind /dev/null "$1" && '
+              'exec setpriv --reuid "$2" --regid "$2" --clear-groups "$3" -c "echo host"')
+    got = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", world.helper,
+                          str(world.uid("bt-door")), doors.shell], capture_output=True,
+                         stdin=subprocess.DEVNULL, timeout=30)
+    assert (got.returncode, got.stdout) == (254, b"")
+    assert got.stderr.startswith(f"berth: cannot run {world.helper}: ".encode())
+    assert got.stderr.count(b"\n") == 1
+
+
 def test_a_forged_command_is_dropped(doors):
     sshd = doors.sshd(options="AcceptEnv SSH_ORIGINAL_COMMAND LANG", name="accept")
     login = sshd.login("bt-alone")
