@@ -463,38 +463,53 @@ static void test_a_forged_connection_is_not_vouched_for(void **state)
     pam_end(pamh, PAM_SUCCESS);
 }
 
-/* The server's side of a connection of this process's own; *peer is as sshd says it. */
-static int accepted(char peer[64], int *client)
+/* The server's side of a connection of this process's own, by a listener of `family` and
+ * a client of the address's; *peer is as sshd says it. -1: there is no such network. */
+static int accepted(int family, const char *address, char peer[128], int *client)
 {
-    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_in there = {0};
-    socklen_t len = sizeof here;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in6 all = {.sin6_family = AF_INET6, .sin6_addr = in6addr_any};
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    struct sockaddr *where = strchr(address, ':') ? (struct sockaddr *)&six : (void *)&four;
+    socklen_t len = where == (void *)&four ? sizeof four : sizeof six, any = sizeof all;
+    int listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), off = 0;
+    struct sockaddr_in6 mine = {0};
+    socklen_t mine_len = sizeof mine;
 
-    *client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(listener >= 0 && *client >= 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&here, sizeof here), 0);
+    *client = socket(where->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || *client < 0)
+        return -1;
+    if (family == AF_INET6) {
+        (void)setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+        if (bind(listener, (struct sockaddr *)&all, sizeof all) < 0)
+            return -1;
+    }
     assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&here, &len), 0);
-    assert_int_equal(connect(*client, (struct sockaddr *)&here, sizeof here), 0);
-    len = sizeof there;
-    int server = accept(listener, (struct sockaddr *)&there, &len);
-    assert_true(server >= 0);
+    /* The port is at the same place in both. */
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&all, &any), 0);
+    four.sin_port = six.sin6_port = all.sin6_port;
+    assert_int_equal(inet_pton(AF_INET, "127.0.0.1", &four.sin_addr), 1);
+    assert_int_equal(inet_pton(AF_INET6, "::1", &six.sin6_addr), 1);
+    if (connect(*client, where, len) < 0)
+        return -1;
+    assert_int_equal(getsockname(*client, (struct sockaddr *)&mine, &mine_len), 0);
+    int server = accept(listener, NULL, NULL);
     close(listener);
-    snprintf(peer, 64, "127.0.0.1 %u 127.0.0.1 %u", ntohs(there.sin_port), ntohs(here.sin_port));
+    assert_true(server >= 0);
+    snprintf(peer, 128, "%s %u %s %u", address, ntohs(mine.sin6_port), address,
+             ntohs(all.sin6_port));
     return server;
 }
 
-static void test_a_connection_is_vouched_for(void **state)
+static void vouched_over(int family, const char *address)
 {
-    char peer[64], variable[96], run[64];
+    char peer[128], variable[160], run[64];
     struct connection there;
     pam_handle_t *pamh;
-    int client, server;
+    int client, server = accepted(family, address, peer, &client);
 
-    (void)state;
-    need_root();
-    server = accepted(peer, &client);
+    if (server < 0)
+        skip();
     snprintf(run, sizeof run, "%s/run", top);
     snprintf(variable, sizeof variable, "SSH_CONNECTION=%s", peer);
     pamh = start("sshd", "shelled");
@@ -510,6 +525,28 @@ static void test_a_connection_is_vouched_for(void **state)
     pam_end(pamh, PAM_SUCCESS);
     close(server);
     close(client);
+}
+
+static void test_a_connection_is_vouched_for(void **state)
+{
+    (void)state;
+    need_root();
+    vouched_over(AF_INET, "127.0.0.1");
+}
+
+static void test_a_connection_by_ipv6_is_vouched_for(void **state)
+{
+    (void)state;
+    need_root();
+    vouched_over(AF_INET6, "::1");
+}
+
+/* sshd listens on [::] alone where it does so for both, and says IPv4 all the same. */
+static void test_a_mapped_connection_is_vouched_for(void **state)
+{
+    (void)state;
+    need_root();
+    vouched_over(AF_INET6, "127.0.0.1");
 }
 
 static void open_with_home(const char *home, int wanted)
@@ -578,6 +615,8 @@ int main(void)
         cmocka_unit_test_setup(test_session_makes_the_directory, usual),
         cmocka_unit_test_setup(test_a_forged_connection_is_not_vouched_for, usual),
         cmocka_unit_test_setup(test_a_connection_is_vouched_for, usual),
+        cmocka_unit_test_setup(test_a_connection_by_ipv6_is_vouched_for, usual),
+        cmocka_unit_test_setup(test_a_mapped_connection_is_vouched_for, usual),
         cmocka_unit_test_setup(test_home, usual),
     };
 
