@@ -77,7 +77,11 @@ int connection_folder(const char *runtime_dir, struct error **err)
 
     if (top < 0)
         return -1;
-    if (mkdirat(top, CONNECTION_FOLDER, 0711) < 0 && errno != EEXIST)
+    /* Whatever the umask: logins must find their file in it. */
+    int made = mkdirat(top, CONNECTION_FOLDER, 0711);
+    if (made == 0)
+        made = fchmodat(top, CONNECTION_FOLDER, 0711, 0);
+    if (made < 0 && errno != EEXIST)
         return error_set(err, errno, "%s/" CONNECTION_FOLDER ": cannot make", runtime_dir);
     return folder_open(runtime_dir, O_RDONLY, err);
 }

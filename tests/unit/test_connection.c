@@ -78,7 +78,9 @@ static void test_there_and_back(void **state)
 
     (void)state;
     need_root();
+    mode_t before = umask(077);
     cleanup_fd int folder = open_folder();
+    umask(before);
     assert_int_equal(fstat(folder, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0711);
     assert_false(connection_read(&read, top, PEER, 2001));
