@@ -184,10 +184,8 @@ static void look_at_no_command(const struct subject *s, struct check *check)
 
     if (subject_is_shut(s) && !subsystem)
         return;
-    char *line = text_format("ForceCommand exec %s", BERTH_SESSION);
     if (subsystem)
-        subject_add(check, s, .severity = s->ours ? FINDING_HOLE : FINDING_NOTE,
-                    .id = "sshd-internal-sftp",
+        subject_add(check, s, .severity = FINDING_HOLE, .id = "sshd-internal-sftp",
                     .what = text_format("sshd: Subsystem %s, and no ForceCommand", subsystem),
                     .why = "sshd itself serves this machine's files, whatever the login shell is",
                     .mend = text_format("ForceCommand exec %s, or Subsystem sftp "
@@ -198,18 +196,15 @@ static void look_at_no_command(const struct subject *s, struct check *check)
                     .what = text_format("sshd: no ForceCommand; berth-shell alone has them in "
                                         "containers"),
                     .why = "one lock of two: should the login shell be changed, nothing is left",
-                    .mend = line);
-    else if (!s->ours)
-        subject_add(check, s, .severity = FINDING_NOTE, .id = "not-berths",
-                    .what = text_format("only a section for everybody maps them, and neither "
-                                        "ForceCommand nor login shell is berth's"),
-                    .why = "they log in on this machine as ever", .mend = line);
+                    .mend = text_format("ForceCommand exec %s", BERTH_SESSION));
     else
         subject_add(check, s, .severity = FINDING_HOLE, .id = "no-lock",
                     .what = text_format("neither ForceCommand is %s nor the login shell %s",
                                         BERTH_SESSION, BERTH_SHELL),
                     .why = "berth.conf maps them, and they get a shell of this machine",
-                    .mend = line);
+                    .mend = text_format("usermod -aG berth -s %s USER; or let no section of "
+                                        "berth.conf match whom it isn't meant for",
+                                        BERTH_SHELL));
 }
 
 static void look_at_command(const struct subject *s, struct check *check)
@@ -218,6 +213,12 @@ static void look_at_command(const struct subject *s, struct check *check)
 
     if (s->forced)
         look_at_our_command(s, check);
+    else if (!s->ours)
+        subject_add(check, s, .severity = FINDING_NOTE, .id = "not-berths",
+                    .what = text_format("only a section for everybody maps them, and neither "
+                                        "ForceCommand nor login shell is berth's"),
+                    .why = "they log in on this machine as ever",
+                    .mend = text_format("usermod -aG berth -s %s USER", BERTH_SHELL));
     else if (!command || strcmp(command, "none") == 0)
         look_at_no_command(s, check);
     else

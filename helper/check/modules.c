@@ -310,7 +310,8 @@ static void look_at_shells(const struct stacks *stacks, const struct subject *s,
                                         stack->entries[at].file, stack->entries[at].line,
                                         stack_type_name(types[i]), s->person.shell),
                     .why = "these logins are refused",
-                    .mend = text_format("echo %s >> /etc/shells", s->person.shell));
+                    .mend = text_format("take pam_shells.so out of sshd's stack (in /etc/shells "
+                                        "the shell could be changed for another by chsh)"));
     }
 }
 

@@ -62,7 +62,7 @@ class Setup:
         self.options = {}       # of berth.conf
         self.force = f"exec {world.helper}"
         self.stack = STACK.format(group=world.group_name())
-        self.user = []          # useradd's
+        self.match = "bt-*"
 
     def write(self, doors=None, **options):
         settings = {**GLOBAL, **{k: v for k, v in options.items() if v is not None}}
@@ -70,7 +70,7 @@ class Setup:
         with open(os.path.join(self.dir, "sshd_config"), "w") as f:
             f.write(f"HostKey {self.world.dir}/host_key\nPidFile none\n")
             f.writelines(f"{k} {v}\n" for k, v in settings.items())
-            f.write("Match User bt-*\n")
+            f.write(f"Match User {self.match}\n")
             f.writelines(f"  {k} {v}\n" for k, v in inside.items() if v is not None)
             if self.force:
                 f.write(f"  ForceCommand {self.force}\n")
@@ -348,25 +348,36 @@ def test_systemd_beside_such_a_home(setup, clean):
         assert setup.findings()["pam-systemd"][0] == HOLE
 
 
-def test_a_section_for_everybody(setup, clean):
-    """Whom only a catch-all maps, and who is none of berth's, is no fault; nor is who never
-    logs in."""
-    setup.options = {"users": {"*": {}}}
-    setup.write()
+def by_user(setup):
+    """{user: {id: severity}} of all that NSS lists."""
     got = json.loads(setup.run("--json", users=()).stdout)
-    assert {USER, "bt-plain"} <= set(got["users"])
-    assert not {"root", "daemon", "nobody"} & set(got["users"]), got["users"]
-    by_id = {}
+    found = {user: {} for user in got["users"]}
     for f in got["findings"]:
         for user in f["users"]:
-            by_id.setdefault(user, set()).add(f["id"])
-    assert USER not in by_id, by_id[USER]
-    # He matches bt-* of this sshd_config, so berth's he is.
-    assert "shell-other" in by_id["bt-plain"]
-    others = [f for f in got["findings"] if f["id"] == "engine-others"]
-    assert all(f["severity"] == NOTE and "bt-bash" not in f["users"] for f in others), others
-    everybody = [f for f in got["findings"] if f["id"] == "not-berths"]
-    assert all(f["severity"] == NOTE for f in everybody)
+            found.setdefault(user, {})[f["id"]] = f["severity"]
+    return got["users"], found
+
+
+def test_a_section_for_everybody(setup, clean):
+    """Whom only a catch-all maps, and who is none of berth's, is no fault; nor is who never
+    logs in. But in the engine's group he could have been meant."""
+    setup.options = {"users": {"*": {}}}
+    setup.match = USER
+    setup.write()
+    users, found = by_user(setup)
+    assert {USER, "bt-plain", "bt-bash"} <= set(users)
+    assert not {"root", "daemon", "nobody"} & set(users), users
+    assert found[USER] == {}
+    assert found["bt-plain"] == {"not-berths": NOTE}
+    assert found["bt-bash"] == {"no-lock": HOLE, "sshd-internal-sftp": HOLE, "engine-group": HOLE}
+    # With the forced command he is berth's.
+    setup.match = "bt-*"
+    setup.write()
+    assert by_user(setup)[1]["bt-plain"].get("shell-other") == PROBLEM
+    # With another one he is somebody's.
+    setup.force = "/bin/true"
+    setup.write()
+    assert by_user(setup)[1]["bt-plain"] == {"not-berths": NOTE}
 
 
 def test_users_by_name(setup, clean):
