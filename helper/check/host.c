@@ -102,6 +102,23 @@ static void look_at_runtime(const char *path, struct check *check)
                   text_format("runtime_dir = \"/run/berth\""));
 }
 
+/* What counts the sessions of all users. */
+static void look_at_slots(const struct policy *p, struct check *check)
+{
+    cleanup_string char *path = text_format("%s/slots", p->runtime_dir);
+    struct stat st;
+
+    if (p->host_max_sessions == 0 || (path && lstat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+                                      st.st_uid == 0 && (st.st_mode & 0666) == 0666))
+        return;
+    check_add(check, FINDING_PROBLEM, "runtime-slots",
+              text_format("%s/slots: not a file of root's with mode 0666", p->runtime_dir),
+              "host_max_sessions counts by it: logins are refused without it",
+              text_format("systemd-tmpfiles --create berth.conf, or install -m 0666 /dev/null "
+                          "%s/slots",
+                          p->runtime_dir));
+}
+
 static void look_at_file(const char *option, const char *path, enum trust trust,
                          struct check *check)
 {
@@ -133,6 +150,7 @@ void host_look(const struct policy *p, struct check *check)
     look_at_guest_folder(BERTH_LIBEXECDIR "/guest", check);
     look_at_guest_folder(BERTH_LIBEXECDIR "/guest/run", check);
     look_at_runtime(p->runtime_dir, check);
+    look_at_slots(p, check);
     look_at_file("tls_ca", p->engine.tls_ca, TRUST_PUBLIC, check);
     look_at_file("tls_cert", p->engine.tls_cert, TRUST_PUBLIC, check);
     look_at_file("tls_key", p->engine.tls_key, TRUST_SECRET, check);

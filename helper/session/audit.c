@@ -133,3 +133,39 @@ void audit_deny(const struct request *request, const struct policy *policy, cons
     add_quoted(&line, "reason", reason, REASON_MAX);
     send_line(LOG_WARNING, &line);
 }
+
+static void add_visit(struct line *line, const char *event, enum audit_format format,
+                      const struct audit_visit *v)
+{
+    *line = (struct line){.json = format == AUDIT_JSON};
+    text_printf(&line->text, line->json ? "{\"event\":\"%s\"" : "%s", event);
+    add_word(line, "session", v->key);
+    add_word(line, "container", v->container);
+    add_quoted(line, "user", v->account->name, NAME_MAX_LOGGED);
+    add_number(line, "uid", v->account->uid);
+    add_quoted(line, "by", v->by, NAME_MAX_LOGGED);
+    add_number(line, "by_uid", v->by_uid);
+    add_bool(line, "as_root", v->as_root);
+    add_bool(line, "tty", v->tty);
+}
+
+void audit_enter(enum audit_format format, const struct audit_visit *visit)
+{
+    struct line line;
+
+    add_visit(&line, "enter", format, visit);
+    if (visit->command[0])
+        add_quoted(&line, "command", visit->command, COMMAND_MAX);
+    send_line(LOG_NOTICE, &line);
+}
+
+void audit_leave(enum audit_format format, const struct audit_visit *visit, int status,
+                 const char *reason)
+{
+    struct line line;
+
+    add_visit(&line, "leave", format, visit);
+    add_number(&line, "status", status);
+    add_word(&line, "reason", reason);
+    send_line(LOG_NOTICE, &line);
+}

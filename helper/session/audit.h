@@ -24,4 +24,18 @@ void audit_close(const struct request *request, const struct policy *policy, con
 void audit_deny(const struct request *request, const struct policy *policy, const char *cause,
                 const char *reason);
 
+/* An administrator in a user's container (enter.h). */
+struct audit_visit {
+    const struct account *account; /* whose it is */
+    const char *container;
+    const char *key;  /* whose of his sessions' (lease.h) */
+    const char *by;   /* the login name of who it is, "" unknown */
+    long long by_uid; /* -1 unknown */
+    bool as_root, tty;
+    const char *command; /* "": a shell */
+};
+void audit_enter(enum audit_format format, const struct audit_visit *visit);
+void audit_leave(enum audit_format format, const struct audit_visit *visit, int status,
+                 const char *reason);
+
 #endif

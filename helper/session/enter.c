@@ -7,6 +7,7 @@
 #include "channel/relay.h"
 #include "engine/listing.h"
 #include "policy/policy.h"
+#include "session/audit.h"
 #include "session/command.h"
 #include "session/identity.h"
 #include "session/lease.h"
@@ -20,12 +21,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 #include <unistd.h>
 
 enum {
     CANDIDATES_MAX = 1000,
-    COMMAND_LOGGED = 400,
     GRACE = 5, /* s, from SIGHUP to SIGKILL for what a lost terminal leaves */
 };
 
@@ -245,51 +244,10 @@ static long long login_uid(void)
     return n <= 0 || end == text || uid >= UINT32_MAX ? -1 : (long long)uid;
 }
 
-static void add_quoted(struct text *line, const char *key, const char *value)
-{
-    text_printf(line, " %s=\"", key);
-    text_escape(line, value, COMMAND_LOGGED);
-    text_puts(line, "\"");
-}
-
-static void audit_begin(struct text *line, const char *event, const struct enter *enter,
-                        const struct place *place)
-{
-    const long long by = login_uid();
-    const struct passwd *who = by >= 0 ? getpwuid((uid_t)by) : NULL;
-
-    text_printf(line, "%s container=%s key=%s", event, place->name, place->key);
-    add_quoted(line, "user", enter->account->name);
-    text_printf(line, " uid=%u", (unsigned)enter->account->uid);
-    add_quoted(line, "by", who ? who->pw_name : "");
-    text_printf(line, " by_uid=%lld as_root=%s", by, enter->root ? "yes" : "no");
-}
-
-static void audit_enter(const struct enter *enter, const struct place *place, bool tty)
-{
-    cleanup_text struct text line = {0}, command = {0};
-
-    audit_begin(&line, "enter", enter, place);
-    text_printf(&line, " tty=%s", tty ? "yes" : "no");
-    for (size_t i = 0; i < enter->command->count; i++)
-        text_printf(&command, "%s%s", i ? " " : "", enter->command->items[i]);
-    if (command.len > 0)
-        add_quoted(&line, "command", text_str(&command));
-    syslog(LOG_NOTICE, "%s", text_str(&line));
-}
-
-static void audit_leave(const struct enter *enter, const struct place *place, int status,
-                        const char *reason)
-{
-    cleanup_text struct text line = {0};
-
-    audit_begin(&line, "leave", enter, place);
-    text_printf(&line, " status=%d reason=%s", status, reason);
-    syslog(LOG_NOTICE, "%s", text_str(&line));
-}
-
 /* What the steps hand on. */
 struct visit {
+    struct audit_visit audit;
+    struct text command, by; /* its strings */
     const struct enter *enter;
     const struct place *place;
     const struct policy *policy;
@@ -298,6 +256,25 @@ struct visit {
     struct relay_result result;
     struct watcher watcher;
 };
+
+static void audit_make(struct visit *v)
+{
+    const struct enter *e = v->enter;
+    const long long by = login_uid();
+    const struct passwd *who = by >= 0 ? getpwuid((uid_t)by) : NULL;
+
+    for (size_t i = 0; i < e->command->count; i++)
+        text_printf(&v->command, "%s%s", i ? " " : "", e->command->items[i]);
+    text_puts(&v->by, who ? who->pw_name : "");
+    v->audit = (struct audit_visit){.account = e->account,
+                                    .container = v->place->name,
+                                    .key = v->place->key,
+                                    .by = text_str(&v->by),
+                                    .by_uid = by,
+                                    .as_root = e->root,
+                                    .tty = v->client.tty,
+                                    .command = text_str(&v->command)};
+}
 
 static int begin(struct visit *v, struct engine *engine, struct attach *attach, struct error **err)
 {
@@ -317,7 +294,8 @@ static int begin(struct visit *v, struct engine *engine, struct attach *attach, 
     leader.pid = attach->leader;
     memcpy(leader.container, v->place->id, sizeof leader.container);
     watcher_tell_leader(&v->watcher, &leader);
-    audit_enter(v->enter, v->place, v->client.tty);
+    audit_make(v);
+    audit_enter(v->policy->audit_format, &v->audit);
     return attach_exec_go(attach, &v->client, err);
 }
 
@@ -338,7 +316,7 @@ static int converse(struct visit *v, struct error **err)
         rc = relay_run(&v->client, &attach, &v->result, err);
         if (rc == 0 && v->result.end == RELAY_EXIT)
             watcher_tell(&v->watcher, WATCHER_IDLE);
-        audit_leave(v->enter, v->place, v->result.status,
+        audit_leave(v->policy->audit_format, &v->audit, v->result.status,
                     rc < 0                        ? "error"
                     : v->result.end == RELAY_EXIT ? "exit"
                                                   : "client-gone");
@@ -364,6 +342,8 @@ static int visit(struct visit *v, struct error **err)
         rc = converse(v, err);
     client_close(&v->client);
     close_fd(&v->watcher.pipe);
+    text_free(&v->command);
+    text_free(&v->by);
     return rc;
 }
 

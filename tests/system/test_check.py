@@ -610,6 +610,24 @@ def test_runtime_directory(setup, clean, mode, ident, severity):
     assert {k: v[0] for k, v in found.items() if k not in clean} == {ident: severity}, found
 
 
+def test_what_counts_all_sessions(setup, clean):
+    setup.write()
+    with open(setup.config) as f:
+        text = f.read()
+    with open(setup.config, "w") as f:
+        f.write("host_max_sessions = 5\n" + text)
+    slots = os.path.join(setup.world.runtime, "slots")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(slots)
+    setup.only(clean, "runtime-slots", PROBLEM)
+    with open(slots, "w"):
+        pass
+    os.chmod(slots, 0o644)
+    setup.only(clean, "runtime-slots", PROBLEM)
+    os.chmod(slots, 0o666)
+    assert setup.findings() == clean
+
+
 def test_secret_that_all_may_read(setup, clean):
     path = os.path.join(setup.world.dir, "registry.json")
     with open(path, "w") as f:

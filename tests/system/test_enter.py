@@ -1,4 +1,5 @@
 """berth enter: an administrator in a user's running container."""
+import json
 import os
 import re
 import shutil
@@ -297,12 +298,30 @@ def test_log(world, enter):
     with Session(world):
         enter("bt-bash", "--", "/bin/sh", "-c", "exit 4\nforged line")
         name = names(world)[0]
-    line = world.syslog.wait(rf"berth\[\d+\]: enter container={name} .*", world.mark).group(0)
+    line = world.syslog.wait(r"berth\[\d+\]: enter .*", world.mark).group(0)
     uid = world.uid("bt-bash")
-    assert f'key={name.split("-")[-1]} user="bt-bash" uid={uid} by=' in line, line
+    session = name.split("-")[-1]
+    assert f': enter session={session} container={name} user="bt-bash" uid={uid} by=' in line, line
     assert line.endswith(r'as_root=no tty=no command="/bin/sh -c exit 4\x0aforged line"'), line
-    line = world.syslog.wait(rf"berth\[\d+\]: leave container={name} .*", world.mark).group(0)
-    assert line.endswith("status=4 reason=exit"), line
+    line = world.syslog.wait(rf"berth\[\d+\]: leave session={session} .*", world.mark).group(0)
+    assert line.endswith("tty=no status=4 reason=exit"), line
+
+
+def test_log_in_json(world, enter):
+    world.conf.raw("audit_format = json\n" + world.conf.text())
+    with Session(world):
+        enter("--root", "bt-bash", "--", "/bin/sh", "-c", "exit 4\n")
+        name = names(world)[0]
+    seen = {}
+    for event in ("enter", "leave"):
+        pattern = r"berth\[\d+\]: (\{\"event\":\"" + event + r"\".*)"
+        seen[event] = json.loads(world.syslog.wait(pattern, world.mark).group(1))
+    common = {"session": name.split("-")[-1], "container": name, "user": "bt-bash",
+              "uid": world.uid("bt-bash"), "as_root": True, "tty": False}
+    for event, more in (("enter", {"command": "/bin/sh -c exit 4\n"}),
+                        ("leave", {"status": 4, "reason": "exit"})):
+        assert {"event": event, **common, **more}.items() <= seen[event].items(), seen
+        assert set(seen[event]) == {"event", "by", "by_uid", *common, *more}
 
 
 def test_not_root(world, enter):
