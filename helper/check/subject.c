@@ -262,6 +262,6 @@ void subject_look(struct subject *s, struct check *check)
                                             "write"),
             .why = "what is in it is read on this machine by whatever runs here as him: "
                    "pam_env, systemd --user, cron, a login shell; see the other findings",
-            .mend = text_format("usermod -d /nonexistent USER, and home = \"/srv/homes/%%u\" "
-                                "in berth.conf"));
+            .mend = text_format("chown root: HOME; home = \"/srv/homes/%%u\" in berth.conf "
+                                "gives him files of his own in the container"));
 }
