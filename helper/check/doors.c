@@ -3,6 +3,7 @@
 #include "check/doors.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* An option of sshd_config that must have one value. */
 struct door {
@@ -47,11 +48,13 @@ static void look_at_door(const struct subject *s, struct check *check, const str
                                     door->shut));
 }
 
-/* A variable that makes a login shell run code: only a static one that clears them is
- * immune, and what sshd itself starts isn't. */
+/* A variable that makes a program run other code: of the login shells only a static
+ * one that clears them is immune, and what sshd itself starts isn't. */
 static enum severity variable_severity(const struct subject *s)
 {
-    return s->by_shell ? FINDING_PROBLEM : FINDING_HOLE;
+    bool starts = access("/etc/ssh/sshrc", F_OK) == 0 || !sshd_is(&s->sshd, "x11forwarding", "no");
+
+    return s->by_shell && !starts ? FINDING_PROBLEM : FINDING_HOLE;
 }
 
 static void look_at_variables(const struct subject *s, struct check *check)

@@ -102,6 +102,25 @@ static void look_at_runtime(const char *path, struct check *check)
                   text_format("runtime_dir = \"/run/berth\""));
 }
 
+/* Where pam_berth vouches: what root didn't make there proves nothing. */
+static void look_at_connections(const char *runtime_dir, struct check *check)
+{
+    cleanup_string char *path = text_format("%s/connections", runtime_dir);
+    struct stat st;
+    bool there = path && lstat(path, &st) == 0;
+
+    if (there && S_ISDIR(st.st_mode) && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+        return;
+    check_add(
+        check, there ? FINDING_PROBLEM : FINDING_NOTE, "runtime-connections",
+        there ? text_format("%s/connections: not a directory that only root may write", runtime_dir)
+              : text_format("%s/connections isn't there yet", runtime_dir),
+        there ? "pam_berth refuses these logins: somebody else has made it"
+              : "pam_berth makes it with the first login, unless somebody with code on this "
+                "machine makes it before: then logins are refused",
+        text_format("%ssystemd-tmpfiles --create berth.conf", there ? "rm -r it, and " : ""));
+}
+
 /* What counts the sessions of all users. */
 static void look_at_slots(const struct policy *p, struct check *check)
 {
@@ -150,6 +169,7 @@ void host_look(const struct policy *p, struct check *check)
     look_at_guest_folder(BERTH_LIBEXECDIR "/guest", check);
     look_at_guest_folder(BERTH_LIBEXECDIR "/guest/run", check);
     look_at_runtime(p->runtime_dir, check);
+    look_at_connections(p->runtime_dir, check);
     look_at_slots(p, check);
     look_at_file("tls_ca", p->engine.tls_ca, TRUST_PUBLIC, check);
     look_at_file("tls_cert", p->engine.tls_cert, TRUST_PUBLIC, check);

@@ -148,7 +148,7 @@ def clean(setup):
 
 def test_clean(setup, clean):
     # What this machine and the tests' folders are like; no more than that.
-    assert set(clean) <= {"runtime-disk", "sshrc"}, clean
+    assert set(clean) <= {"runtime-disk", "runtime-connections", "sshrc"}, clean
     got = setup.run()
     assert (got.returncode, got.stderr) == (0, ""), got
     assert got.stdout.splitlines()[-1].startswith("1 users looked at: 0 holes, 0 problems, ")
@@ -178,6 +178,14 @@ def test_door(setup, clean, doors, ident, severity):
     assert users == [USER]
     option, value = next(iter(doors.items()))
     assert option in what and (value is None or option == "SetEnv" or value in what), what
+
+
+def test_variables_for_what_sshd_starts(setup, clean):
+    """No login shell stands between them and xauth."""
+    setup.write({"X11Forwarding": "yes"})
+    before = setup.findings()
+    setup.write({"X11Forwarding": "yes", "AcceptEnv": "LD_*"})
+    setup.only(before, "sshd-accept-env", HOLE)
 
 
 def test_disable_forwarding_is_enough_for_what_it_shuts(setup, clean):
@@ -606,7 +614,22 @@ def test_runtime_directory(setup, clean, mode, ident, severity):
     setup.write()
     found = setup.findings()
     clean.pop("runtime-disk", None)
+    found.pop("runtime-connections", None)
     assert {k: v[0] for k, v in found.items() if k not in clean} == {ident: severity}, found
+
+
+def test_where_pam_berth_vouches(setup, clean):
+    path = os.path.join(setup.dir, "run")
+    os.mkdir(path)
+    os.chmod(path, 0o1777)
+    setup.options = {"runtime_dir": path}
+    setup.write()
+    assert setup.findings()["runtime-connections"][0] == NOTE
+    folder = os.path.join(path, "connections")
+    os.mkdir(folder, 0o711)
+    assert "runtime-connections" not in setup.findings()
+    os.chown(folder, pwd.getpwnam(USER).pw_uid, 0)
+    assert setup.findings()["runtime-connections"][0] == PROBLEM
 
 
 def test_what_counts_all_sessions(setup, clean):
