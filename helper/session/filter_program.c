@@ -240,7 +240,7 @@ static void rule_socket(scmp_filter_ctx ctx, uint32_t action, int domain, int ty
  * takes a stream alone isn't spoken to then, for the engine takes such a one too. */
 static void rules_socket(scmp_filter_ctx ctx, const struct program *program)
 {
-    const struct scmp_arg_cmp other = SCMP_CMP(0, SCMP_CMP_NE, AF_UNIX);
+    const struct scmp_arg_cmp other = SCMP_CMP(0, SCMP_CMP_NE, AF_UNIX, 0);
 
     if (program->resolver) {
         rule(ctx, SCMP_ACT_ALLOW, "socket", 0, NULL);
@@ -264,25 +264,23 @@ static void rules_memory(scmp_filter_ctx ctx, const struct program *program)
     }
 }
 
-static void rules_clone(scmp_filter_ctx ctx, const struct program *program, uint32_t arch)
+static void rules_clone(scmp_filter_ctx ctx, const struct program *program)
 {
-    unsigned flags = arch == SCMP_ARCH_S390X || arch == SCMP_ARCH_S390 ? 1 : 0;
-
     if (!program->resolver) {
         rule(ctx, SCMP_ACT_KILL_PROCESS, "clone", 0, NULL);
         rule(ctx, SCMP_ACT_KILL_PROCESS, "clone3", 0, NULL);
         return;
     }
     /* clone3's flags are in memory; without it the C library takes clone. */
-    rule_bits(ctx, SCMP_ACT_ALLOW, "clone", flags, CLONE_THREAD, CLONE_THREAD);
-    rule_bits(ctx, SCMP_ACT_KILL_PROCESS, "clone", flags, CLONE_THREAD, 0);
+    rule_bits(ctx, SCMP_ACT_ALLOW, "clone", 0, CLONE_THREAD, CLONE_THREAD);
+    rule_bits(ctx, SCMP_ACT_KILL_PROCESS, "clone", 0, CLONE_THREAD, 0);
 }
 
 static void rules_utimensat(scmp_filter_ctx ctx)
 {
     /* futimens(3) */
-    const struct scmp_arg_cmp no_path = SCMP_CMP(1, SCMP_CMP_EQ, 0);
-    const struct scmp_arg_cmp path = SCMP_CMP(1, SCMP_CMP_NE, 0);
+    const struct scmp_arg_cmp no_path = SCMP_CMP(1, SCMP_CMP_EQ, 0, 0);
+    const struct scmp_arg_cmp path = SCMP_CMP(1, SCMP_CMP_NE, 0, 0);
 
     rule(ctx, SCMP_ACT_ALLOW, "utimensat", 1, &no_path);
     rule(ctx, SCMP_ACT_KILL_PROCESS, "utimensat", 1, &path);
@@ -336,29 +334,36 @@ static void make(const struct program *program, uint32_t arch)
     rules_openat(ctx, program);
     rules_socket(ctx, program);
     rules_memory(ctx, program);
-    rules_clone(ctx, program, arch);
+    rules_clone(ctx, program);
     rules_utimensat(ctx);
     print(ctx, program->name);
     seccomp_release(ctx);
 }
 
 /* Where the numbers in this file (O_NONBLOCK, TCGETS, SOCK_STREAM ...) are Linux's
- * usual ones, and the bytes in the usual order, on the machine that builds too. */
+ * usual ones, and the bytes in the usual order. */
 static bool is_usual(uint32_t arch)
 {
-    return arch == SCMP_ARCH_X86_64 || arch == SCMP_ARCH_X86 || arch == SCMP_ARCH_AARCH64 ||
-           arch == SCMP_ARCH_ARM || arch == SCMP_ARCH_RISCV64;
+    return arch == SCMP_ARCH_X86_64 || arch == SCMP_ARCH_AARCH64 || arch == SCMP_ARCH_ARM ||
+           arch == SCMP_ARCH_RISCV64;
+}
+
+/* Where socketcall(2) can be called as well, which hides from a filter what a
+ * socket is for. */
+static bool has_socketcall(uint32_t arch)
+{
+    return arch == SCMP_ARCH_X86 || arch == SCMP_ARCH_S390 || arch == SCMP_ARCH_S390X;
 }
 
 int main(int argc, char **argv)
 {
-    uint32_t arch = argc > 1 ? seccomp_arch_resolve_name(argv[1]) : seccomp_arch_native();
+    bool other = argc > 1;
+    uint32_t arch = other ? seccomp_arch_resolve_name(argv[1]) : seccomp_arch_native();
 
-    if (argc > 1 && !(is_usual(arch) && is_usual(seccomp_arch_native()))) {
+    if (has_socketcall(arch) || (other && !(is_usual(arch) && is_usual(seccomp_arch_native())))) {
         fprintf(stderr,
-                "filter-program: cannot make programs for %s here: build on such a "
-                "machine, or configure --without-seccomp\n",
-                argv[1]);
+                "filter-program: cannot make programs for %s: configure --without-seccomp\n",
+                other ? argv[1] : "this machine");
         return 1;
     }
     puts("/* Made by filter_program.c. */\n#include <linux/filter.h>\n");

@@ -96,7 +96,6 @@ static int confined(const struct landlock *landlock, attempt *call)
     return outcome(pid);
 }
 
-#ifdef HAVE_SECCOMP
 static int filtered(enum filter_way way, attempt *call)
 {
     pid_t pid = fork();
@@ -105,13 +104,17 @@ static int filtered(enum filter_way way, attempt *call)
         struct error *err = NULL;
         bool there;
         prepare();
+#ifdef HAVE_SECCOMP
         if (filter_install(way, &there, &err) < 0)
             _exit(NO_SETUP);
+#else
+        (void)way, (void)err;
+        there = false;
+#endif
         _exit(there ? call() : NO_MEANS);
     }
     return outcome(pid);
 }
-#endif
 
 static int try_ptrace(void)
 {
@@ -283,7 +286,6 @@ static int try_thread(void)
     return rc ? rc : pthread_join(thread, NULL) ? 255 : told == 7 ? 0 : 255;
 }
 
-#ifdef HAVE_SECCOMP
 struct filter_case {
     const char *name;
     attempt *call;
@@ -332,7 +334,7 @@ static void test_filters(void **state)
         for (int way = 0; way < FILTER_COUNT; way++) {
             int got = filtered((enum filter_way)way, c->call);
             if (got == NO_MEANS)
-                skip(); /* no seccomp in this kernel */
+                skip(); /* no seccomp in this kernel, or this build */
             if (got != c->expected[way]) {
                 print_error("way %d, %s: %d, expected %d\n", way, c->name, got, c->expected[way]);
                 bad++;
@@ -357,7 +359,6 @@ static void test_calls_work_without(void **state)
     assert_int_equal(try_log(), 0);
     assert_int_equal(try_session(), 0);
 }
-#endif
 
 /* The way back to a pipe's writing end (channel/direct.c), opened before. */
 static int way_back = -1;
@@ -435,10 +436,8 @@ static int open_pipes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#ifdef HAVE_SECCOMP
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_calls_work_without),
-#endif
         cmocka_unit_test(test_landlock),
     };
 
