@@ -37,6 +37,7 @@ static const char *const common[] = {
     "exit_group",
     "fcntl",
     "fcntl64",
+    "flock",
     "fstat",
     "fstat64",
     "fstatat64",

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -262,7 +263,8 @@ static int try_session(void)
     memset(memory, 1, 8 << 20);
     free(memory);
     if (fstat(one[0], &st) < 0 || fcntl(one[0], F_GETFL) < 0 || dup2(one[0], 104) != 104 ||
-        close(104) < 0 || (futimens(one[0], now) < 0 && errno != EPERM) ||
+        flock(104, LOCK_EX | LOCK_NB) < 0 || close(104) < 0 ||
+        (futimens(one[0], now) < 0 && errno != EPERM) ||
         syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &time) < 0 || getppid() < 0)
         return errno;
     if (ioctl(one[0], TIOCGWINSZ, &size) == 0 || errno == ENOSYS)

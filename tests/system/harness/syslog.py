@@ -46,8 +46,8 @@ class Syslog:
 
     def restart(self, pid):
         """As a daemon that is started again: another socket, in the namespace of process pid."""
-        old = self.sock
-        os.unlink(self.path)
+        # Beside the old one's: on a name that is gone nothing can be mounted.
+        old, self.path = self.sock, self.path + "'"
         self._listen()
         subprocess.run(["nsenter", "-t", str(pid), "-m", "mount", "--bind", self.path, DEV_LOG],
                        check=True)
