@@ -29,12 +29,6 @@ static int ask_gids(const struct account *account, gid_t **gids, struct error **
     }
 }
 
-/* getgrgid(3) says "there is none" in several ways. */
-static bool none_such(int errnum)
-{
-    return errnum == 0 || errnum == ENOENT || errnum == ESRCH || errnum == EBADF || errnum == EPERM;
-}
-
 int groups_of(const struct account *account, struct strings *groups, struct error **err)
 {
     gid_t *gids;
@@ -43,8 +37,12 @@ int groups_of(const struct account *account, struct strings *groups, struct erro
     for (int i = 0; rc == 0 && i < count; i++) {
         errno = 0;
         const struct group *group = getgrgid(gids[i]);
-        if (!group && !none_such(errno))
-            rc = error_set(err, errno, "name of group %u", (unsigned)gids[i]);
+        /* 0 is glibc's "there is none". All else, nslcd's ENOENT too, is a directory that
+         * can't be asked; getgrouplist(3) itself keeps silent about that. */
+        if (!group && errno != 0)
+            rc = error_set(err, 0,
+                           "name of group %u: the directory that has it (NSS) doesn't answer",
+                           (unsigned)gids[i]);
         else if (group && strings_add(groups, group->gr_name) < 0)
             rc = error_set(err, ENOMEM, "groups of %s", account->name);
     }

@@ -3,8 +3,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from harness import procs
 from harness.wait import wait_for
+
+pytestmark = pytest.mark.slow
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MAKER = """

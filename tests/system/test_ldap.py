@@ -1,19 +1,23 @@
 """Accounts and groups of a real directory: slapd, nslcd, NSS and PAM of a fresh root."""
+import os
+import socket
 import time
 
 import pytest
 
 from harness import fresh_root, images, readme
-from harness.directory import Directory
+from harness.directory import Directory, NO_GROUPS
 from harness.sshd import section
 from harness.wait import wait_for
 
+pytestmark = pytest.mark.slow
+
 # Users: uids as of a directory, and their group.
-ANNA, BJARNE, CARLA, PEOPLE = 70001, 70002, 70003, 70000
+ANNA, BJARNE, CARLA, DORA, PEOPLE = 70001, 70002, 70003, 70004, 70000
 SHELL = "/libexec/berth/berth-shell"
 # README's promise for a login while the directory is down or hangs.
 REFUSED_WITHIN = 45
-NSLCD, PAM, NSLCD_SHELL = [b for _, b in readme.blocks(readme.section("Accounts in LDAP"))][:3]
+SSHD, NSLCD, PAM, NSLCD_SHELL = [b for _, b in readme.blocks(readme.section("Accounts in LDAP"))][:4]
 
 
 @pytest.fixture(scope="module")
@@ -34,29 +38,28 @@ def root(session_world, fresh_base):
 
 @pytest.fixture(scope="module")
 def directory(session_world, root):
-    """As README says. A login needs nothing of this machine: the group that sshd_config goes by,
-    the login shell and whatever berth.conf goes by are the directory's."""
+    """As README says. A login needs nothing of this machine: the login shell and the groups that
+    berth.conf goes by are the directory's."""
+    root.run(SSHD.replace("!admin", "!plain"))
     # Before nslcd starts: it reads then who is local.
-    root.run(["groupadd", "--system", "berth"])
     shell = session_world.prefix + SHELL
-    root.add_user("lotte", "--groups", "berth", shell=shell)    # in a container, and
-    root.add_user("plain")                                      # on the host
+    root.add_user("lotte", shell=shell)    # in a container, and
+    root.add_user("plain")                 # on the host
     it = Directory(root, NSLCD)
     root.run(PAM)
-    # The machine's own group of that name goes by the same number.
-    gid = root.run(["getent", "group", "berth"]).stdout.split(b":")[2].decode()
     it.add_group("people", PEOPLE)
-    it.add_group("berth", gid, "anna", "bjarne", "carla")
     it.add_group("site-a", 70010, "anna")
     it.add_group("site-b", 70011)
     it.add_user("anna", ANNA, PEOPLE, "annas word", shell)
     it.add_user("bjarne", BJARNE, PEOPLE, "bjarnes word", shell)
+    # Whose own group is one of the machine's, users.
+    it.add_user("dora", DORA, 100, "doras word", shell)
     root.write(session_world.prefix + "/etc/berth/berth.conf",
                section("defaults", {"image": images.BUSYBOX, "pull": "never"}) +
                section("group", {}, "people") +
                "".join(section("group", {"mounts": [f"/srv/sites/{s}:/sites/{s}:ro"]},
                                f"site-{s}") for s in "ab") +
-               section("user", {}, "lotte"))
+               section("user", {}, "lotte") + section("user", {}, "dora"))
     root.start_sshd()
     return it
 
@@ -108,6 +111,37 @@ def test_a_login_shell_by_nslcd(world, root, directory, other_shell):
     assert (got.returncode, got.stdout) == (254, b"") and b"docker.sock" in got.stderr, got
     directory.start_nslcd(NSLCD_SHELL.replace("/usr" + SHELL, world.prefix + SHELL))
     in_container(root.ssh("carla", "id -u"), f"{CARLA}\n")
+
+
+def engine_says(root, user):
+    """What the engine answers through a forward of that user's to its socket: nothing is right."""
+    path = "/root/engine.sock"
+    proc = root.start_ssh(user, "cat /proc/1/comm; cat", opts=["-L", path + ":/run/docker.sock"])
+    try:
+        assert proc.stdout.readline() == b"berth-guest\n", proc.stderr.read()
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(root.outside(path))
+            sock.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return sock.recv(1000)
+    except ConnectionResetError:
+        return b""
+    finally:
+        proc.communicate(timeout=20)
+        os.unlink(root.outside(path))
+
+
+def test_groups_that_the_directory_does_not_tell(root, directory):
+    """sshd and getgrouplist(3) then go on with the groups that they know."""
+    assert engine_says(root, "dora") == b""
+    directory.start_nslcd(NO_GROUPS)
+    try:
+        assert engine_says(root, "dora") == b""
+        got = root.ssh("anna", "id -u")
+        assert (got.returncode, got.stdout) == (255, b""), got
+    finally:
+        directory.start_nslcd()
+    in_container(root.ssh("anna", "id -u"), f"{ANNA}\n")
 
 
 def test_a_local_user(root, directory):

@@ -9,6 +9,8 @@ import pytest
 from harness import fresh_root, readme
 from harness.wait import wait_for
 
+pytestmark = pytest.mark.slow
+
 SOURCE = "/usr/src/berth"
 UNITS = ("berth-reap.service", "berth-reap.timer")
 # No systemd runs in a fresh root: a service is reloaded here as its unit says, and a timer that is
@@ -92,7 +94,6 @@ def installed(session_world, fresh_base):
     root.close()
 
 
-@pytest.mark.slow
 def test_who_shall_lands_in_a_container(world, installed):
     uid = installed.run(["id", "-u", "alice"]).stdout
     got = installed.ssh("alice", "cat /proc/1/comm; id -u; exit 3")

@@ -23,7 +23,13 @@ directory /var/lib/directory
 index objectClass,uid,uidNumber,gidNumber,memberUid eq
 access to attrs=userPassword by * auth
 access to * by * read
+moduleload retcode
+overlay retcode
+retcode-parent "ou=codes,{BASE}"
+retcode-item "cn=unavailable" 0x34
 """
+# For nslcd: whoever asks for a group is told that the directory is unavailable.
+NO_GROUPS = f"base group cn=unavailable,ou=codes,{BASE}"
 
 TREE = f"""\
 dn: {BASE}

@@ -199,11 +199,12 @@ class FreshRoot:
         return self.run(self.ssh_argv(user, *command, password=password, opts=opts), check=False,
                         timeout=timeout, env=self._asking(password))
 
-    def start_ssh(self, user, *command, password=None):
-        """The same in the background."""
-        return subprocess.Popen(self.argv(self.ssh_argv(user, *command, password=password)),
-                                env=self.environment(**self._asking(password)), bufsize=0,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    def start_ssh(self, user, *command, password=None, opts=()):
+        """The same in the background, until its stdin is closed where it reads that. To kill
+        nsenter would leave ssh behind."""
+        argv = self.ssh_argv(user, *command, password=password, opts=opts)
+        return subprocess.Popen(self.argv(argv), env=self.environment(**self._asking(password)),
+                                bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE)
 
     @staticmethod
