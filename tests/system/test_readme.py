@@ -22,9 +22,10 @@ reload)
     export MAINPID
     sed -n 's/^ExecReload=//p' "/lib/systemd/system/${2%.service}.service" | sh -e
     ;;
-enable)
+enable | disable)
+    verb=$1
     [ "$2" != --now ] || shift
-    exec /usr/bin/systemctl enable "$2"
+    exec /usr/bin/systemctl "$verb" "$2"
     ;;
 *) exec /usr/bin/systemctl "$@" ;;
 esac
@@ -36,7 +37,6 @@ class Install:
 
     def __init__(self, root, log):
         self.root, self.log = root, log
-        self.steps = readme.blocks(readme.section("Install into the sshd you have"))
 
     def prepare(self):
         """What README takes for granted: sources, sshd, an engine, users."""
@@ -51,8 +51,8 @@ class Install:
             self.root.add_user(name)
             self.root.run(["chown", "-R", f"{name}:", f"/home/{name}"])
 
-    def follow(self):
-        for text, block in self.steps:
+    def follow(self, title):
+        for text, block in readme.blocks(readme.section(title)):
             path = re.search(r"/etc/[\w./-]+\.conf\b", text)
             if path and re.match(r"\w+ .*\{", block):
                 self._configuration(path.group(), block)
@@ -85,13 +85,18 @@ class Install:
 
 
 @pytest.fixture(scope="module")
-def installed(session_world, fresh_base):
+def steps(session_world, fresh_base):
     root = fresh_root.FreshRoot(session_world.dir, "readme", fresh_base, session_world.syslog.path)
     steps = Install(root, session_world.syslog)
     steps.prepare()
-    steps.follow()
-    yield root
+    steps.follow("Install into the sshd you have")
+    yield steps
     root.close()
+
+
+@pytest.fixture
+def installed(steps):
+    return steps.root
 
 
 def test_who_shall_lands_in_a_container(world, installed):
@@ -120,10 +125,12 @@ def test_what_systemd_is_told(installed):
     installed.run(["berth", "reap"])
 
 
-def test_all_goes_again(installed):
-    """make uninstall leaves nothing but what people wrote."""
-    installed.run("systemctl disable berth-reap.timer")
-    installed.run(f"make -C {SOURCE} uninstall", env={"MAKEFLAGS": "-j2"})
+def test_it_is_taken_out_again(steps, installed):
+    """Nothing is left but what people wrote, and everybody comes in."""
+    steps.follow("Take it out again")
     left = installed.run("find /usr /etc -path /usr/src -prune -o -not -type d -print | "
                          "grep -i berth")
     assert left.stdout.decode().split() == ["/etc/berth/berth.conf"]
+    for name in ("alice", "bob"):
+        got = installed.ssh(name, "hostname; id -un")
+        assert (got.returncode, got.stdout.decode(), got.stderr) == (0, f"fresh\n{name}\n", b"")
