@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "main/command.h"
 #include "main/roster.h"
 
 #include <errno.h>
@@ -124,7 +125,7 @@ static size_t end_all(struct roster *roster)
             continue;
         describe(&line, &roster->items[i]);
         text_printf(&line, ": process %d has not ended", (int)roster->items[i].pid);
-        roster_say("kill", text_str(&line));
+        command_say("kill", text_str(&line));
     }
     free(fds);
     free(forced);
@@ -136,7 +137,7 @@ static int run(const char *config, const char *user, const char *session)
     struct roster roster = {0};
 
     if (geteuid() != 0) {
-        roster_say("kill", "must be run as root: it ends sessions of all users");
+        command_say("kill", "must be run as root: it ends sessions of all users");
         return 1;
     }
     cleanup_string char *runtime_dir = roster_runtime_dir("kill", config);
@@ -150,15 +151,15 @@ static int run(const char *config, const char *user, const char *session)
     int rc = roster.failed ? 1 : 0;
     if (session && roster.count == 0) {
         cleanup_string char *none = text_format("there is no session %s: see berth ps", session);
-        roster_say("kill", none ? none : "out of memory");
+        command_say("kill", none ? none : "out of memory");
         rc = 1;
     } else {
         size_t left = end_all(&roster);
         printf("%zu ended\n", roster.count - left);
-        rc = left > 0 || fflush(stdout) != 0 ? 1 : rc;
+        rc = left > 0 ? 1 : rc;
     }
     roster_free(&roster);
-    return rc;
+    return command_finish("kill", rc);
 }
 
 int kill_command(int argc, char **argv)
@@ -181,12 +182,12 @@ int kill_command(int argc, char **argv)
         case 'h':
             return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
         default:
-            roster_say("kill", "unknown option, or one without its value: see berth kill --help");
+            command_say("kill", "unknown option, or one without its value: see berth kill --help");
             return 2;
         }
     }
     if (argc - optind != (user ? 0 : 1)) {
-        roster_say("kill", "takes one session, or --user and a user: see berth kill --help");
+        command_say("kill", "takes one session, or --user and a user: see berth kill --help");
         return 2;
     }
     return run(config, user, user ? NULL : argv[optind]);

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "main/command.h"
 #include "main/roster.h"
 #include "session/lease.h"
 #include "session/metrics.h"
@@ -82,7 +83,7 @@ static void on_user(void *data, uid_t uid)
 
     if (metrics_read(book->runtime_dir, uid, &counts, &err) < 0) {
         book->failed = true;
-        roster_say("metrics", error_text(err));
+        command_say("metrics", error_text(err));
     } else if (row) {
         add_all((uint64_t *)&row->counts, (const uint64_t *)&counts,
                 sizeof counts / sizeof(uint64_t));
@@ -252,7 +253,7 @@ static int put_out(const char *output, const struct text *t)
     else if (fputs(text_str(t), stdout) < 0 || fflush(stdout) != 0)
         error_set(&err, errno, "cannot write it");
     if (err)
-        roster_say("metrics", error_text(err));
+        command_say("metrics", error_text(err));
     return err ? -1 : 0;
 }
 
@@ -263,7 +264,7 @@ static int run(const char *config, bool by_user, const char *output)
     struct roster roster = {0};
 
     if (geteuid() != 0) {
-        roster_say("metrics", "must be run as root: it reads what is counted of all users");
+        command_say("metrics", "must be run as root: it reads what is counted of all users");
         return 1;
     }
     cleanup_string char *runtime_dir = roster_runtime_dir("metrics", config);
@@ -277,7 +278,7 @@ static int run(const char *config, bool by_user, const char *output)
     count_living(&book, &roster);
     if (lease_each_user(runtime_dir, on_user, &book, &err) < 0) {
         book.failed = true;
-        roster_say("metrics", error_text(err));
+        command_say("metrics", error_text(err));
     }
     write_book(&t, &book);
     bool failed = put_out(output, &t) < 0 || book.failed || roster.failed;
@@ -313,13 +314,13 @@ int metrics_command(int argc, char **argv)
         case 'h':
             return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
         default:
-            roster_say("metrics",
-                       "unknown option, or one without its value: see berth metrics --help");
+            command_say("metrics",
+                        "unknown option, or one without its value: see berth metrics --help");
             return 2;
         }
     }
     if (optind < argc) {
-        roster_say("metrics", "takes no arguments: see berth metrics --help");
+        command_say("metrics", "takes no arguments: see berth metrics --help");
         return 2;
     }
     return run(config, by_user, output);

@@ -3,6 +3,7 @@
 #include "main/ps_command.h"
 
 #include "base/text.h"
+#include "main/command.h"
 #include "main/roster.h"
 
 #include <getopt.h>
@@ -150,7 +151,7 @@ static int run(const char *config, const char *user, bool json)
     struct roster roster = {0};
 
     if (geteuid() != 0) {
-        roster_say("ps", "must be run as root: it reads the sessions of all users");
+        command_say("ps", "must be run as root: it reads the sessions of all users");
         return 1;
     }
     cleanup_string char *runtime_dir = roster_runtime_dir("ps", config);
@@ -158,14 +159,9 @@ static int run(const char *config, const char *user, bool json)
     if (!runtime_dir || roster_load(&roster, &query) < 0)
         return 1;
     int rc = json ? print_json(&roster) : print_table(&roster);
-    if (rc < 0 || fflush(stdout) != 0) {
-        roster_say("ps", "cannot write the list");
-        rc = -1;
-    }
-    if (roster.failed)
-        rc = -1;
+    bool failed = rc < 0 || roster.failed;
     roster_free(&roster);
-    return rc < 0 ? 1 : 0;
+    return command_finish("ps", failed ? 1 : 0);
 }
 
 int ps_command(int argc, char **argv)
@@ -193,12 +189,12 @@ int ps_command(int argc, char **argv)
         case 'h':
             return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
         default:
-            roster_say("ps", "unknown option, or one without its value: see berth ps --help");
+            command_say("ps", "unknown option, or one without its value: see berth ps --help");
             return 2;
         }
     }
     if (optind < argc) {
-        roster_say("ps", "takes no arguments: see berth ps --help");
+        command_say("ps", "takes no arguments: see berth ps --help");
         return 2;
     }
     return run(config, user, json);

@@ -4,21 +4,12 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "main/command.h"
 #include "policy/policy.h"
 
 #include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void roster_say(const char *command, const char *what)
-{
-    cleanup_text struct text line = {0};
-
-    text_printf(&line, "berth %s: ", command);
-    text_display(&line, what, 2000);
-    fprintf(stderr, "%s\n", text_str(&line));
-}
 
 char *roster_runtime_dir(const char *command, const char *config)
 {
@@ -29,7 +20,7 @@ char *roster_runtime_dir(const char *command, const char *config)
     cleanup_policy struct policy *policy = policy_load_engine(config, &root, &each, &err);
 
     if (!policy) {
-        roster_say(command, error_text(err));
+        command_say(command, error_text(err));
         return NULL;
     }
     char *dir = policy->runtime_dir;
@@ -47,7 +38,7 @@ static void on_failed(void *data, const char *what)
     const struct loading *loading = data;
 
     loading->roster->failed = true;
-    roster_say(loading->query->command, what);
+    command_say(loading->query->command, what);
 }
 
 /* The name in the register is the user's word: it counts where NSS says that this uid
@@ -162,7 +153,7 @@ int roster_load(struct roster *roster, const struct roster_query *query)
     else
         rc = register_read_all(query->runtime_dir, &reader, &err);
     if (rc < 0)
-        roster_say(query->command, error_text(err));
+        command_say(query->command, error_text(err));
     if (roster->count > 0)
         qsort(roster->items, roster->count, sizeof *roster->items, by_age);
     return rc;

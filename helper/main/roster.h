@@ -33,8 +33,6 @@ struct roster_query {
     bool helpers;        /* with pidfds: who has gone meanwhile is left out */
 };
 
-/* A line "berth COMMAND: ..." on stderr. */
-void roster_say(const char *command, const char *what);
 /* Where the registers are; NULL: it was said why not. The caller frees it. */
 char *roster_runtime_dir(const char *command, const char *config);
 /* -1: nothing could be read at all, which was said. */
