@@ -97,6 +97,7 @@ static int keep_rate(const struct policy *policy, const char *user, int dir, con
                      struct error **err)
 {
     const struct rate *rate = &policy->login_rate;
+    char time[LIMIT_TIME_SIZE];
     long long wait_s = 0;
 
     if (rate->count == 0)
@@ -106,10 +107,11 @@ static int keep_rate(const struct policy *policy, const char *user, int dir, con
     if (rc != 0)
         return rc < 0 ? -1 : 0;
     *cause = "login-rate";
+    limit_time_text(time, rate->seconds);
     return error_set(err, 0,
-                     "%s logs in too often (login_rate = %lld in %lld s): try again in %lld s, or "
-                     "ask the administrator",
-                     user, rate->count, rate->seconds, wait_s);
+                     "%s logs in too often (login_rate = %lld/%s): try again in %lld s, or ask the "
+                     "administrator",
+                     user, rate->count, time, wait_s);
 }
 
 int limits_admit(struct limits *limits, const struct policy *policy, const char *user, int dir,

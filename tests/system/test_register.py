@@ -255,7 +255,7 @@ def test_login_rate(world, login):
     assert [login.run("echo in").stdout for _ in range(2)] == [b"in\n"] * 2
     refused = login.run("echo in")
     assert (refused.returncode, refused.stdout) == (254, b"")
-    found = re.fullmatch(rb"berth: bt-bash logs in too often \(login_rate = 2 in 3600 s\): "
+    found = re.fullmatch(rb"berth: bt-bash logs in too often \(login_rate = 2/1h\): "
                          rb"try again in (\d+) s, or ask the administrator\n", refused.stderr)
     assert found and 1700 < int(found[1]) <= 1800, refused
     world.syslog.wait("deny session=.* cause=login-rate ", world.mark)
