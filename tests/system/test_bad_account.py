@@ -100,8 +100,8 @@ def test_a_database_that_hangs(world, nss):
     os.close(writing)
     for uid in (world.uid("bt-bash"), world.uid("bt-dash"), UID):
         world.syslog.wait(rf"^<84>berth-session\[\d+\]: deny session=[0-9a-f]{{16}} uid={uid} "
-                          r"client=127.0.0.1 port=\d+ reason=\"cannot tell .* \(NSS\) has not "
-                          r"answered", world.mark)
+                          r"client=127.0.0.1 port=\d+ cause=login reason=\"cannot tell .* \(NSS\) "
+                          r"has not answered", world.mark)
     nss.reset()
     with logins(world, nss) as client:
         assert client.run("bt-bash", "echo back").stdout == b"back\n"
