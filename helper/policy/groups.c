@@ -18,13 +18,17 @@ static int ask_gids(const struct account *account, gid_t **gids, struct error **
     for (;;) {
         int count = room;
         gid_t *bigger = reallocarray(*gids, (size_t)room, sizeof **gids);
-        if (!bigger)
-            return error_set(err, ENOMEM, "groups of %s", account->name);
+        if (!bigger) {
+            error_set(err, ENOMEM, "groups of %s", account->name);
+            return -1;
+        }
         *gids = bigger;
         if (getgrouplist(account->name, account->gid, *gids, &count) >= 0)
             return count;
-        if (room >= GROUPS_MOST)
-            return error_set(err, 0, "%s is in more than %d groups", account->name, GROUPS_MOST);
+        if (room >= GROUPS_MOST) {
+            error_set(err, 0, "%s is in more than %d groups", account->name, GROUPS_MOST);
+            return -1;
+        }
         room = count > room && count < GROUPS_MOST ? count : GROUPS_MOST;
     }
 }

@@ -4,6 +4,10 @@
  *
  * What is allowed is what strace(1) showed of all kinds of sessions over all
  * channels, and what the C library may put in a call's place. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
