@@ -3,9 +3,9 @@
 #include "session/limits.h"
 
 #include "base/file.h"
+#include "base/runtime.h"
 #include "policy/limit.h"
 #include "session/rate.h"
-#include "base/runtime.h"
 #include "session/slots.h"
 
 #include <errno.h>

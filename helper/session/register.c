@@ -4,8 +4,8 @@
 
 #include "base/file.h"
 #include "base/process.h"
-#include "session/lease.h"
 #include "base/runtime.h"
+#include "session/lease.h"
 #include "session/slots.h"
 
 #include <errno.h>

@@ -91,6 +91,33 @@ def test_all_of_a_user(world, login):
     nothing_left(world)
 
 
+# rt_sigqueueinfo(2) lets any sender say who he is, but not that he used kill(2).
+FORGED = """\
+import ctypes, platform, signal, struct, sys
+number = {"x86_64": 129, "aarch64": 138}[platform.machine()]
+info = struct.pack("=iiiiiI", signal.SIGTERM, 0, int(sys.argv[2]), 0, 1, 0).ljust(128, b"\\0")
+sys.exit(ctypes.CDLL(None).syscall(number, int(sys.argv[1]), signal.SIGTERM, info) != 0)
+"""
+
+
+def test_a_sender_that_calls_himself_root(world, login):
+    """His SIGTERM is the command's, as anybody's."""
+    proc = login.start("trap 'echo caught; exit 33' TERM; echo up; while :; do sleep 0.05; done",
+                       stdin=subprocess.DEVNULL)
+    begun(proc)
+    uid = world.uid("bt-bash")
+
+    def forge(code):
+        return subprocess.run(["/usr/bin/python3", "-c", FORGED, str(world.one_helper()), code],
+                              user=uid, group=uid, capture_output=True).returncode
+    # SI_USER is refused by the kernel, SI_QUEUE isn't.
+    assert forge("0") == 1
+    assert len(world.present()) == 1
+    assert forge("-1") == 0
+    out, _ = proc.communicate(timeout=10)
+    assert (out, proc.returncode) == (b"caught\n", 33)
+
+
 def test_a_command_that_heeds_nothing(world, login):
     proc = start(login, "trap '' TERM HUP INT; echo up; while :; do sleep 0.1; done")
     got = world.berth("kill", "--user", "bt-bash")

@@ -3,11 +3,11 @@
 #include "session/register.h"
 
 #include "base/file.h"
-#include "base/text.h"
-#include "session/limits.h"
+#include "base/process.h"
 #include "base/runtime.h"
 #include "session/slots.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -436,6 +436,9 @@ static void test_a_race(void **state)
 
 static void test_the_helper_behind_a_slot(void **state)
 {
+    cleanup_fd int self = process_open(getpid(), "", NULL);
+    if (self < 0 && errno == ENOSYS)
+        skip(); /* valgrind 3.19 has no pidfds */
     cleanup_fd int dir = user_dir();
     struct other other = other_joins(dir, 0, &example);
     struct seen seen = look();
