@@ -17,7 +17,8 @@ ANNA, BJARNE, CARLA, DORA, PEOPLE = 70001, 70002, 70003, 70004, 70000
 SHELL = "/libexec/berth/berth-shell"
 # README's promise for a login while the directory is down or hangs.
 REFUSED_WITHIN = 45
-SSHD, NSLCD, PAM, NSLCD_SHELL = [b for _, b in readme.blocks(readme.section("Accounts in LDAP"))][:4]
+SSHD, NSLCD, PAM, NSLCD_SHELL = [
+    block for _, block in readme.blocks(readme.section("Accounts in LDAP"))][:4]
 
 
 @pytest.fixture(scope="module")
