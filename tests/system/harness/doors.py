@@ -127,7 +127,10 @@ class Doors:
     def close(self):
         for sshd in self.sshds:
             sshd.stop()
-        for name in list(USERS) + ["bt-doortwin"]:
+        names = list(USERS) + ["bt-doortwin"]
+        for row in self.world.engine.containers(names):
+            self.world.engine.remove(row["Id"])
+        for name in names:
             users_module.remove(name)
         if self.made:
             os.rmdir(self.config_dir)
