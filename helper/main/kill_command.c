@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "main/command.h"
 #include "main/roster.h"
+#include "session/lease.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -77,12 +78,15 @@ static void describe(struct text *line, const struct present *present)
     text_puts(line, ")");
 }
 
+/* The session's name stands there without quotes, and is the user's word: with a blank
+ * in it, it would say what comes next. */
 static void log_kill(const struct present *present)
 {
     cleanup_text struct text line = {0};
+    const char *session = present->known ? present->entry.session : "";
 
     text_puts(&line, "kill session=");
-    text_escape(&line, present->known ? present->entry.session : "unknown", 64);
+    text_puts(&line, lease_is_key(session) ? session : "unknown");
     text_puts(&line, " user=\"");
     text_escape(&line, present->user, 200);
     text_printf(&line, "\" uid=%u pid=%d", (unsigned)present->uid, (int)present->pid);
