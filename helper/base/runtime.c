@@ -58,6 +58,39 @@ int runtime_open_user(const char *path, uid_t uid, bool make, struct error **err
     return release_fd(&dir);
 }
 
+/* O_PATH: closing it lets no lock go. */
+static int find_own(int dir, const char *name)
+{
+    struct stat folder, st;
+    cleanup_fd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 || fstat(dir, &folder) < 0 || fstat(fd, &st) < 0)
+        return -1;
+    if (!S_ISREG(st.st_mode) || st.st_uid != folder.st_uid || st.st_nlink > 1) {
+        errno = S_ISREG(st.st_mode) ? EPERM : EINVAL;
+        return -1;
+    }
+    return release_fd(&fd);
+}
+
+int runtime_open_own(int dir, const char *name, int flags)
+{
+    char path[64];
+
+    for (;;) {
+        cleanup_fd int found = find_own(dir, name);
+        if (found >= 0) {
+            snprintf(path, sizeof path, "/proc/self/fd/%d", found);
+            return open(path, (flags & ~O_CREAT) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        }
+        if (errno != ENOENT || !(flags & O_CREAT))
+            return -1;
+        int made = openat(dir, name, flags | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+        if (made >= 0 || errno != EEXIST)
+            return made;
+    }
+}
+
 int runtime_open_file(int dir, const char *name, int flags)
 {
     struct stat st;

@@ -20,4 +20,9 @@ int runtime_open_user(const char *path, uid_t uid, bool make, struct error **err
  * user put there: nothing that blocks, or that is opened for effect. */
 int runtime_open_file(int dir, const char *name, int flags);
 
+/* As runtime_open_file, for who may hold locks of fcntl(2): closing any file lets go those
+ * that the process has on it, so that nothing is opened which is a link to another
+ * (EPERM). */
+int runtime_open_own(int dir, const char *name, int flags);
+
 #endif

@@ -101,7 +101,7 @@ int lease_try(struct lease *lease, bool exclusive, struct error **err)
     lock_name(name, lease->session);
     for (;;) {
         if (lease->lock < 0)
-            lease->lock = runtime_open_file(lease->dir, name, O_RDWR | (lease->make ? O_CREAT : 0));
+            lease->lock = runtime_open_own(lease->dir, name, O_RDWR | (lease->make ? O_CREAT : 0));
         if (lease->lock < 0)
             return error_set(err, errno, "cannot open %s in the runtime directory", name);
         if (flock(lease->lock, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0) {
@@ -121,7 +121,7 @@ int lease_peek(const struct lease *lease)
     char name[32];
 
     lock_name(name, lease->session);
-    return runtime_open_file(lease->dir, name, O_RDONLY);
+    return runtime_open_own(lease->dir, name, O_RDONLY);
 }
 
 bool lease_keep(struct lease *lease)
@@ -131,7 +131,7 @@ bool lease_keep(struct lease *lease)
 
     lock_name(name, lease->session);
     lease_unlock(lease);
-    lease->lock = runtime_open_file(lease->dir, name, O_RDWR);
+    lease->lock = runtime_open_own(lease->dir, name, O_RDWR);
     /* fcntl(2): of the open file, and apart from flock(2). */
     return lease->lock >= 0 && fcntl(lease->lock, F_OFD_SETLK, &whole) == 0;
 }
@@ -258,7 +258,7 @@ void lease_each_stale(const struct lease *lease, lease_stale *visit, void *data)
         struct lease stale = {.dir = lease->dir, .lock = -1};
         if (!session_of(entry->d_name, stale.session) || strcmp(stale.session, lease->session) == 0)
             continue;
-        stale.lock = runtime_open_file(lease->dir, entry->d_name, O_RDWR);
+        stale.lock = runtime_open_own(lease->dir, entry->d_name, O_RDWR);
         if (stale.lock >= 0 && flock(stale.lock, LOCK_EX | LOCK_NB) == 0 && is_named(stale.lock))
             go_on = visit(data, &stale);
         close_fd(&stale.lock);

@@ -43,7 +43,7 @@ static const char magic[8] = {'b', 'e', 'r', 't', 'h', '-', 'm', '1'};
 
 int metrics_open(int dir)
 {
-    return dir < 0 ? -1 : runtime_open_file(dir, METRICS_FILE, O_RDWR | O_CREAT);
+    return dir < 0 ? -1 : runtime_open_own(dir, METRICS_FILE, O_RDWR | O_CREAT);
 }
 
 static int load(int fd, struct metrics_counts *counts)

@@ -71,7 +71,7 @@ static int take(int fd, const struct rate *rate, long long *wait_s, struct error
 
 int rate_take(const struct rate *rate, int dir, long long *wait_s, struct error **err)
 {
-    cleanup_fd int fd = runtime_open_file(dir, RATE_FILE, O_RDWR | O_CREAT);
+    cleanup_fd int fd = runtime_open_own(dir, RATE_FILE, O_RDWR | O_CREAT);
     int rc;
 
     if (fd < 0)

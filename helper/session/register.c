@@ -46,7 +46,7 @@ static struct slots slots_of(int fd)
 int register_join(struct registration *registration, int dir, long long most, unsigned *held,
                   struct error **err)
 {
-    cleanup_fd int fd = runtime_open_file(dir, REGISTER_FILE, O_RDWR | O_CREAT);
+    cleanup_fd int fd = runtime_open_own(dir, REGISTER_FILE, O_RDWR | O_CREAT);
     const struct slots slots = slots_of(fd);
     unsigned limit = most > 0 && most < REGISTER_SLOTS ? (unsigned)most : 0;
 
