@@ -6,8 +6,10 @@
 #include "base/text.h"
 #include "main/command.h"
 #include "policy/policy.h"
+#include "policy/value.h"
 
 #include <pwd.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,11 +129,12 @@ static int by_age(const void *one, const void *other)
 static int find_user(const char *user, uid_t *uid)
 {
     const struct passwd *pw = is_number(user) ? NULL : getpwnam(user);
+    long long number;
 
     if (pw)
         *uid = pw->pw_uid;
-    else if (is_number(user) && strlen(user) <= 10)
-        *uid = (uid_t)strtoul(user, NULL, 10);
+    else if (value_decimal(user, strlen(user), UINT32_MAX - 1, &number))
+        *uid = (uid_t)number;
     else
         return -1;
     return 0;
