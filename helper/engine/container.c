@@ -133,7 +133,8 @@ pid_t container_inspect_pid(const struct http_call *inspect, char id[CONTAINER_I
         json_object_object_get_ex(state, "Pid", &pid) && json_object_is_type(pid, json_type_int))
         result = json_object_get_int(pid);
     if (json_object_object_get_ex(reply, "Id", &value) &&
-        json_object_get_string_len(value) == CONTAINER_ID_SIZE - 1)
+        json_object_get_string_len(value) == CONTAINER_ID_SIZE - 1 &&
+        strspn(json_object_get_string(value), "0123456789abcdef") == CONTAINER_ID_SIZE - 1)
         snprintf(id, CONTAINER_ID_SIZE, "%s", json_object_get_string(value));
     json_object_put(reply);
     return result > 0 ? result : 0;

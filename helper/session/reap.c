@@ -114,6 +114,29 @@ static bool has_time(void *data)
     return false;
 }
 
+struct ids {
+    uid_t uid;
+    gid_t gid;
+};
+
+/* Files and sockets are the user's to open then, or not. */
+static int act_as(uid_t uid, struct ids *before, struct error **err)
+{
+    const struct passwd *account = getpwuid(uid);
+
+    before->gid = (gid_t)setfsgid(account ? account->pw_gid : (gid_t)uid);
+    before->uid = (uid_t)setfsuid(uid);
+    return (uid_t)setfsuid((uid_t)-1) == uid
+               ? 0
+               : error_set(err, EPERM, "cannot act as uid %u", (unsigned)uid);
+}
+
+static void act_again_as(const struct ids *before)
+{
+    setfsuid(before->uid);
+    setfsgid(before->gid);
+}
+
 /* With its lock's file made by us and held, as its user, whose it must be: a login
  * that comes now waits, and then finds none. False: one has come before. */
 static bool claim(const struct reap *r, const struct owner *owner, struct lease *lease)
@@ -121,17 +144,15 @@ static bool claim(const struct reap *r, const struct owner *owner, struct lease 
     cleanup_error struct error *err = NULL;
     struct record record;
 
+    struct ids before;
+
     lease_close(lease);
-    const struct passwd *account = getpwuid(owner->uid);
-    setfsgid(account ? account->pw_gid : (gid_t)owner->uid);
-    setfsuid(owner->uid);
-    int got = (uid_t)setfsuid((uid_t)-1) == owner->uid
-                  ? lease_open(lease, r->runtime_dir, owner->uid, owner->key, &err)
-                  : error_set(&err, EPERM, "cannot act as uid %u", (unsigned)owner->uid);
+    int got = act_as(owner->uid, &before, &err);
+    if (got == 0)
+        got = lease_open(lease, r->runtime_dir, owner->uid, owner->key, &err);
     if (got == 0)
         got = lease_try(lease, true, &err);
-    setfsuid(0);
-    setfsgid(0);
+    act_again_as(&before);
     if (got < 0)
         fail(r, err);
     return got > 0 && !record_read(&record, lease->lock);
@@ -271,12 +292,36 @@ static struct engine *sweep_user(struct round *round, const struct http_target *
     return sweep.engine;
 }
 
+/* A socket of the user's own is reached as he: where he may put links, there would be
+ * root's engine the next moment, and what he said before, taken for its answer. */
+static int reach_as(const struct reap *r, const struct policy *policy, uid_t uid,
+                    struct ids *before, struct error **err)
+{
+    static char name[] = "root", home[] = "/root";
+    const struct account root = {.name = name, .home = home};
+    cleanup_error struct error *ignored = NULL;
+    const char *socket = policy->engine.socket;
+    bool each;
+    /* Something else may be each user's own, as registry_config. */
+    cleanup_policy struct policy *roots = policy_load_engine(r->config, &root, &each, &ignored);
+    bool shared = !socket || (roots && roots->engine.socket &&
+                              strcmp(roots->engine.socket, socket) == 0);
+
+    return act_as(shared ? geteuid() : uid, before, err);
+}
+
 static void reap_own(struct round *round, const struct lease *lease)
 {
+    struct ids before;
     cleanup_error struct error *err = NULL;
     cleanup_policy struct policy *policy = load_own(round->reap, round->uid, &err);
 
     if (!policy) {
+        fail(round->reap, err);
+        return;
+    }
+    if (reach_as(round->reap, policy, round->uid, &before, &err) < 0) {
+        act_again_as(&before);
         fail(round->reap, err);
         return;
     }
@@ -293,6 +338,7 @@ static void reap_own(struct round *round, const struct lease *lease)
         }
     }
     engine_free(round->engine);
+    act_again_as(&before);
 }
 
 static void reap_user(void *data, uid_t uid)
@@ -343,6 +389,7 @@ static int reap_one(struct reap *r, uid_t uid, struct error **err)
     struct round round = {.reap = r, .uid = uid, .own = true, .end = now_ms() + USER_MS};
     cleanup_policy struct policy *policy = load_own(r, uid, err);
     struct lease lease;
+    struct ids before;
 
     if (!policy)
         return -1;
@@ -354,9 +401,12 @@ static int reap_one(struct reap *r, uid_t uid, struct error **err)
         return 0;
     }
     const struct http_target target = target_of(&policy->engine);
-    engine_free(sweep_user(&round, &target, &lease));
+    int rc = reach_as(r, policy, uid, &before, err);
+    if (rc == 0)
+        engine_free(sweep_user(&round, &target, &lease));
+    act_again_as(&before);
     lease_close(&lease);
-    return 0;
+    return rc;
 }
 
 static int reap_all(struct reap *r, struct error **err)
