@@ -11,6 +11,7 @@
 #include "session/command.h"
 #include "session/identity.h"
 #include "session/lease.h"
+#include "session/guise.h"
 #include "session/owner.h"
 #include "session/place.h"
 #include "session/watcher.h"
@@ -353,6 +354,7 @@ int enter_run(const struct enter *enter, struct strings *several, int *status, s
     cleanup_policy struct policy *policy = policy_load_engine(enter->config, enter->account, &each,
                                                               err);
     struct place place;
+    struct guise before;
 
     if (!policy)
         return -1;
@@ -362,14 +364,18 @@ int enter_run(const struct enter *enter, struct strings *several, int *status, s
                                        .tls_ca = engine->tls_ca,
                                        .tls_cert = engine->tls_cert,
                                        .tls_key = engine->tls_key};
-    if (find(enter, policy, &target, &place, several, err) < 0)
-        return -1;
     struct visit v = {.enter = enter,
                       .place = &place,
                       .policy = policy,
                       .target = &target,
                       .watcher = {.pipe = -1}};
-    if (visit(&v, err) < 0)
+    int rc = guise_for_engine(&before, enter->config, policy, enter->account->uid, err);
+    if (rc == 0)
+        rc = find(enter, policy, &target, &place, several, err);
+    if (rc == 0)
+        rc = visit(&v, err);
+    guise_drop(&before);
+    if (rc < 0)
         return -1;
     *status = v.result.end == RELAY_EXIT ? v.result.status : 128 + SIGHUP;
     return 0;

@@ -7,6 +7,7 @@
 #include "engine/listing.h"
 #include "policy/connection.h"
 #include "policy/policy.h"
+#include "session/guise.h"
 #include "session/identity.h"
 #include "session/lease.h"
 #include "session/limits.h"
@@ -18,7 +19,6 @@
 #include <errno.h>
 #include <pwd.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -114,29 +114,6 @@ static bool has_time(void *data)
     return false;
 }
 
-struct ids {
-    uid_t uid;
-    gid_t gid;
-};
-
-/* Files and sockets are the user's to open then, or not. */
-static int act_as(uid_t uid, struct ids *before, struct error **err)
-{
-    const struct passwd *account = getpwuid(uid);
-
-    before->gid = (gid_t)setfsgid(account ? account->pw_gid : (gid_t)uid);
-    before->uid = (uid_t)setfsuid(uid);
-    return (uid_t)setfsuid((uid_t)-1) == uid
-               ? 0
-               : error_set(err, EPERM, "cannot act as uid %u", (unsigned)uid);
-}
-
-static void act_again_as(const struct ids *before)
-{
-    setfsuid(before->uid);
-    setfsgid(before->gid);
-}
-
 /* With its lock's file made by us and held, as its user, whose it must be: a login
  * that comes now waits, and then finds none. False: one has come before. */
 static bool claim(const struct reap *r, const struct owner *owner, struct lease *lease)
@@ -144,15 +121,15 @@ static bool claim(const struct reap *r, const struct owner *owner, struct lease 
     cleanup_error struct error *err = NULL;
     struct record record;
 
-    struct ids before;
+    struct guise before;
 
     lease_close(lease);
-    int got = act_as(owner->uid, &before, &err);
+    int got = guise_take(&before, owner->uid, &err);
     if (got == 0)
         got = lease_open(lease, r->runtime_dir, owner->uid, owner->key, &err);
     if (got == 0)
         got = lease_try(lease, true, &err);
-    act_again_as(&before);
+    guise_drop(&before);
     if (got < 0)
         fail(r, err);
     return got > 0 && !record_read(&record, lease->lock);
@@ -292,27 +269,9 @@ static struct engine *sweep_user(struct round *round, const struct http_target *
     return sweep.engine;
 }
 
-/* A socket of the user's own is reached as he: where he may put links, there would be
- * root's engine the next moment, and what he said before, taken for its answer. */
-static int reach_as(const struct reap *r, const struct policy *policy, uid_t uid,
-                    struct ids *before, struct error **err)
-{
-    static char name[] = "root", home[] = "/root";
-    const struct account root = {.name = name, .home = home};
-    cleanup_error struct error *ignored = NULL;
-    const char *socket = policy->engine.socket;
-    bool each;
-    /* Something else may be each user's own, as registry_config. */
-    cleanup_policy struct policy *roots = policy_load_engine(r->config, &root, &each, &ignored);
-    bool shared = !socket || (roots && roots->engine.socket &&
-                              strcmp(roots->engine.socket, socket) == 0);
-
-    return act_as(shared ? geteuid() : uid, before, err);
-}
-
 static void reap_own(struct round *round, const struct lease *lease)
 {
-    struct ids before;
+    struct guise before;
     cleanup_error struct error *err = NULL;
     cleanup_policy struct policy *policy = load_own(round->reap, round->uid, &err);
 
@@ -320,8 +279,8 @@ static void reap_own(struct round *round, const struct lease *lease)
         fail(round->reap, err);
         return;
     }
-    if (reach_as(round->reap, policy, round->uid, &before, &err) < 0) {
-        act_again_as(&before);
+    if (guise_for_engine(&before, round->reap->config, policy, round->uid, &err) < 0) {
+        guise_drop(&before);
         fail(round->reap, err);
         return;
     }
@@ -338,7 +297,7 @@ static void reap_own(struct round *round, const struct lease *lease)
         }
     }
     engine_free(round->engine);
-    act_again_as(&before);
+    guise_drop(&before);
 }
 
 static void reap_user(void *data, uid_t uid)
@@ -389,7 +348,7 @@ static int reap_one(struct reap *r, uid_t uid, struct error **err)
     struct round round = {.reap = r, .uid = uid, .own = true, .end = now_ms() + USER_MS};
     cleanup_policy struct policy *policy = load_own(r, uid, err);
     struct lease lease;
-    struct ids before;
+    struct guise before;
 
     if (!policy)
         return -1;
@@ -401,10 +360,10 @@ static int reap_one(struct reap *r, uid_t uid, struct error **err)
         return 0;
     }
     const struct http_target target = target_of(&policy->engine);
-    int rc = reach_as(r, policy, uid, &before, err);
+    int rc = guise_for_engine(&before, r->config, policy, uid, err);
     if (rc == 0)
         engine_free(sweep_user(&round, &target, &lease));
-    act_again_as(&before);
+    guise_drop(&before);
     lease_close(&lease);
     return rc;
 }

@@ -194,8 +194,9 @@ def test_twins_share_no_container(world, doors, twins):
 def test_twins_share_no_standby(world, doors, twins):
     """A container that waits for the one is not taken by the other."""
     def waiting():
+        """Not the sessions' own, which may still be there."""
         return {r["Labels"]["berth.user"]: r["Id"] for r in world.containers()
-                if r["State"] == "running"}
+                if r["State"] == "running" and stands_by(world, r["Labels"]["berth.session"])}
     doors.conf.write(users={"bt-door*": {"standby": 1, "standby_time": "60s"}})
     assert twins[0].run("true").returncode == 0
     first = wait_for(lambda: waiting().get("bt-door"), 20, "a container standing by")
@@ -207,6 +208,15 @@ def test_twins_share_no_standby(world, doors, twins):
     assert first.startswith(twins[0].run("hostname").stdout.decode().strip())
     doors.conf.write(users={"bt-door*": {}})
     sweep_all(world)
+
+
+def stands_by(world, key):
+    path = os.path.join(world.runtime, str(world.uid("bt-door")), key + ".lock")
+    try:
+        with open(path, "rb") as f:
+            return f.read(1) == b"s"
+    except FileNotFoundError:
+        return False
 
 
 def sweep_all(world):

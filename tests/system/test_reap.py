@@ -6,6 +6,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 from harness import images
 from harness.client import need
+from harness.relay import Relay
 from harness.wait import wait_for
 
 # What has no lock file is spared for 60 s: the clock of `later` is ahead of the engine's.
@@ -202,6 +204,7 @@ def test_account_gone(world, reap):
         key = "0123456789abcdef"
         with open(f"{folder}/{key}.lock", "w") as f:
             f.write("C")
+        os.chown(f"{folder}/{key}.lock", uid, uid)
         os.chown(folder, uid, uid)
         create(world, derived(uid, key), uid=str(uid), session=key)
         got = reap("--json")
@@ -302,6 +305,7 @@ def test_foreign_containers_stay(world, reap):
         for number in "13":
             with open(f"{folder}/{number * 16}.lock", "w") as f:
                 f.write("C")
+            os.chown(f.name, int(uid), int(uid))
         did(reap(later=True))
         for ident in made:
             world.engine.inspect(ident)
@@ -455,9 +459,11 @@ def test_engine_for_each(world, reap):
     folder = os.path.join(world.dir, "engines")
     os.mkdir(folder, 0o755)
     own = {"endpoint": f"unix://{folder}/%U.sock"}
+    relays = []
     try:
         for user in ("bt-bash", "bt-dash"):
-            os.symlink(world.socket, f"{folder}/{world.uid(user)}.sock")
+            uid = world.uid(user)
+            relays.append(Relay(f"{folder}/{uid}.sock", uid, world.socket))
         assert world.login("bt-env").run("true").returncode == 0
         dead, orphan = abandon(world, "bt-bash"), abandon(world, "bt-dash")
         for name in world.left_files():
@@ -482,6 +488,8 @@ def test_engine_for_each(world, reap):
         world.conf.write()
         did(reap(), f"{lost} (bt-env): {DEAD}")
     finally:
+        for relay in relays:
+            relay.close()
         shutil.rmtree(folder)
 
 
@@ -539,3 +547,33 @@ def test_logins_meanwhile(world, reap):
         assert left not in ids(world)
         world.engine.remove(world.containers()[0]["Id"])
         wait_for(lambda: not world.left_files(), 5, lambda: f"no files; {world.left_files()}")
+
+
+@pytest.mark.parametrize("one", [False, True], ids=["all", "one"])
+def test_a_users_engine_is_reached_as_he(world, reap, one):
+    """Where he may put links, root must not follow them to its own engine."""
+    uid = world.uid("bt-bash")
+    place = os.path.join(world.dir, "root-only")
+    os.makedirs(place, exist_ok=True)
+    path = os.path.join(place, f"{uid}.sock")
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(path)
+        os.chmod(path, 0o600)           # root's alone
+        engine.listen()
+        engine.setblocking(False)
+        world.conf.write(engine={"endpoint": f"unix://{place}/%U.sock"})
+        folder = os.path.join(world.runtime, str(uid))
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        os.chown(folder, uid, -1)
+        lock = os.path.join(folder, "0123456789abcdef.lock")
+        with open(lock, "w") as f:
+            f.write("C")
+        os.chown(lock, uid, -1)
+        try:
+            got = reap(*(["--user", str(uid)] if one else []))
+        finally:
+            os.unlink(lock)
+            os.unlink(path)
+        assert got.returncode == 1 and "Permission denied" in got.stderr, got
+        with pytest.raises(BlockingIOError):
+            engine.accept()

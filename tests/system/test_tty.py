@@ -275,7 +275,10 @@ while True:
     if b'UP' in seen:
         during = termios.tcgetattr(slave)
         if action == 'TERM':
-            os.kill(pid, signal.SIGTERM)
+            # As its user: root's would end the session.
+            import subprocess
+            e = pwd.getpwnam(user)
+            subprocess.run(['kill', str(pid)], check=True, user=e.pw_uid, group=e.pw_gid)
         break
 os.set_blocking(master, False)
 import time
