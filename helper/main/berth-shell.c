@@ -63,7 +63,7 @@ static int environment_mark(struct strings *env, const struct wanted *wanted)
         return -1;
     /* Ours, for the C library: no cache of freed memory, which a session would keep for
      * hours. */
-    return strings_add(env, "GLIBC_TUNABLES=glibc.malloc.tcache_count=0");
+    return strings_add(env, "GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0");
 }
 
 /* Without strerror(3), which would look for a translation. */

@@ -2,6 +2,7 @@
 
 #include "session/confine.h"
 
+#include "base/process.h"
 #include "session/filter.h"
 #include "session/landlock.h"
 
@@ -70,6 +71,7 @@ int confine(const struct session *s, bool *back, struct error **err)
 {
     bool files = false, calls = false;
 
+    process_trim(); /* all that it needs is there */
     if (SANITIZED)
         return 0;
     if (confine_files(s, &files, err) < 0 || confine_calls(s, *back && files, &calls, err) < 0)

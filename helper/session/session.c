@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "base/runtime.h"
-#include "base/process.h"
 #include "policy/command.h"
 #include "policy/limit.h"
 #include "policy/mount.h"
@@ -315,7 +314,6 @@ void session_begun(struct session *s)
     audit_open(&s->request, s->policy, s->container);
     client_raw(&s->client);
     watcher_tell(&s->watcher, WATCHER_RUNNING);
-    process_trim();
 }
 
 static int run(struct session *s, struct error **err)
