@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *base64_url(const void *bytes, size_t len)
+#define DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+static char *encode(const char digits[65], const void *bytes, size_t len)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     const unsigned char *in = bytes;
     char *out = malloc((len + 2) / 3 * 4 + 1), *at = out;
 
@@ -23,6 +24,20 @@ char *base64_url(const void *bytes, size_t len)
         *at++ = left > 2 ? digits[group & 63] : '=';
     }
     *at = '\0';
+    return out;
+}
+
+char *base64_url(const void *bytes, size_t len)
+{
+    return encode(DIGITS "-_", bytes, len);
+}
+
+char *base64_bare(const void *bytes, size_t len)
+{
+    char *out = encode(DIGITS "+/", bytes, len);
+
+    if (out)
+        out[strcspn(out, "=")] = '\0';
     return out;
 }
 

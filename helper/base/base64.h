@@ -9,6 +9,9 @@
  * free. NULL when memory ran out. */
 char *base64_url(const void *bytes, size_t len);
 
+/* The usual alphabet (section 4), without padding. */
+char *base64_bare(const void *bytes, size_t len);
+
 /* Decodes the usual alphabet (section 4), padded, into `out`, which has room for
  * strlen(s) / 4 * 3 bytes. How many there are, or -1 for what isn't base64. */
 ssize_t base64_decode(const char *s, unsigned char *out);

@@ -241,6 +241,11 @@ static void look_at_login(const struct subject *s, struct check *check)
                     .why = "pam_berth never runs: nobody gets the engine's group from it, no "
                            "variable is cleared, no name vouched for",
                     .mend = text_format("UsePAM yes"));
+    if (!sshd_is(&s->sshd, "exposeauthinfo", "yes"))
+        subject_add(check, s, .severity = FINDING_NOTE, .id = "sshd-expose-auth-info",
+                    .what = text_format("sshd: ExposeAuthInfo isn't yes"),
+                    .why = "berth's log can't tell by which key a user came; sshd's own does",
+                    .mend = text_format("ExposeAuthInfo yes"));
     if (command && strcmp(command, "none") != 0)
         subject_add(check, s, .severity = FINDING_NOTE, .id = "sshd-keys-command",
                     .what = text_format("sshd: AuthorizedKeysCommand %s", command),

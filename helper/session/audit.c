@@ -71,6 +71,8 @@ static void add_common(struct line *line, const char *event, const struct reques
         add_number(line, "sshd", request->monitor);
     if (request->vouched.id[0])
         add_word(line, "connection", request->vouched.id);
+    if (request->key[0])
+        add_word(line, "key", request->key);
     add_word(line, "client", request->client);
     if (line->json)
         add_number(line, "port", strtoll(request->port, NULL, 10));

@@ -13,21 +13,25 @@
 
 enum request_kind { REQUEST_SHELL, REQUEST_EXEC, REQUEST_SFTP };
 
+/* "SHA256:" and 43 digits. */
+enum { REQUEST_KEY_SIZE = 64 };
+
 struct request {
     struct account account;
     enum request_kind kind;
     char *command; /* SSH_ORIGINAL_COMMAND; NULL for a shell */
     bool tty;
-    char *term;                /* TERM, or NULL */
-    char *connection;          /* SSH_CONNECTION, or NULL: not run by sshd */
-    char client[64];           /* its first word, or "unknown" */
-    char port[8];              /* its second, or "0" */
-    struct strings env;        /* the whole environment as sshd gave it */
-    char session[17];          /* 16 random hex digits */
-    pid_t monitor;             /* sshd's, whose pid its own log has (monitor.h); 0: not known */
-    char *ambiguous;           /* why the uid alone doesn't say who it is, or NULL */
-    bool twin;                 /* another name has the same uid: nothing by uid is his alone */
-    struct connection vouched; /* what pam_berth says; its id is "" where it says nothing */
+    char *term;                 /* TERM, or NULL */
+    char *connection;           /* SSH_CONNECTION, or NULL: not run by sshd */
+    char client[64];            /* its first word, or "unknown" */
+    char port[8];               /* its second, or "0" */
+    struct strings env;         /* the whole environment as sshd gave it */
+    char session[17];           /* 16 random hex digits */
+    pid_t monitor;              /* sshd's, whose pid its own log has (monitor.h); 0: not known */
+    char *ambiguous;            /* why the uid alone doesn't say who it is, or NULL */
+    bool twin;                  /* another name has the same uid: nothing by uid is his alone */
+    struct connection vouched;  /* what pam_berth says; its id is "" where it says nothing */
+    char key[REQUEST_KEY_SIZE]; /* the public key's fingerprint, "" unknown */
 };
 
 /* Takes the environment over from `env` (NAME=value list, kept) and asks NSS

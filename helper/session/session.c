@@ -9,6 +9,7 @@
 #include "policy/mount.h"
 #include "policy/policy.h"
 #include "session/audit.h"
+#include "session/auth_info.h"
 #include "session/by_attach.h"
 #include "session/by_direct.h"
 #include "session/metrics.h"
@@ -309,6 +310,7 @@ void session_begun(struct session *s)
     (void)tell_register(s, true, &ignored);
     metrics_started(s->metrics, now_ms() - s->began);
     monitor_know(&s->request);
+    auth_info_know(&s->request);
     deadline_start(&s->client.deadline, s->policy->max_time, s->policy->idle_timeout,
                    s->request.tty ? 1 : -1);
     audit_open(&s->request, s->policy, s->container);
@@ -411,6 +413,7 @@ static void log_end(struct session *s, const struct ending *e, const struct audi
     }
     const char *cause = s->cause ? s->cause : e->reason;
     monitor_know(&s->request);
+    auth_info_know(&s->request);
     audit_deny(&s->request, s->policy, cause, e->tell ? e->tell : e->reason);
     metrics_refused(s->metrics, cause);
 }

@@ -188,3 +188,42 @@ def test_the_log_is_gone(world, what, deny):
             assert (got.returncode, got.stdout, got.stderr) == (7, b"out\n", b""), got
     finally:
         os.unlink(path)
+
+
+# --- by which key
+
+def test_the_key_that_sshd_tells_of(world):
+    with world.another_sshd(extra="  ExposeAuthInfo yes\n") as client:
+        assert client.run("bt-bash", "true").returncode == 0
+        said = subprocess.run(["ssh-keygen", "-lf", client.sshd.key + ".pub"], check=True,
+                              capture_output=True, text=True).stdout.split()[1]
+        assert world.syslog.wait(r": open .* key=(\S+) ", world.mark)[1] == said
+        assert world.syslog.wait(r": close .* key=(\S+) ", world.mark)[1] == said
+
+
+@pytest.mark.parametrize("what", ["sshd's", "elsewhere", "open", "root's", "link", "fifo", "long"])
+def test_a_file_that_sshd_does_not_make(world, what):
+    """Where sshd doesn't set it, the variable may be a client's."""
+    uid = world.uid("bt-bash")
+    with open(world.sshd.key + ".pub") as f:
+        text = f"publickey {f.read()}\n"
+    path = f"/tmp/sshauth.{os.urandom(6).hex()}"
+    if what == "elsewhere":
+        path = os.path.join(world.dir, os.path.basename(path))
+    if what == "fifo":
+        os.mkfifo(path, 0o600)
+    elif what == "link":
+        os.symlink(world.sshd.key + ".pub", path)
+    else:
+        with open(path, "w") as f:
+            os.fchmod(f.fileno(), 0o644 if what == "open" else 0o600)
+            f.write(text if what != "long" else "x" * (1 << 20))
+    if what != "root's":
+        os.chown(path, uid, uid, follow_symlinks=False)
+    try:
+        got = world.without_sshd("true", {"SSH_USER_AUTH": path})
+    finally:
+        os.unlink(path)
+    assert got.returncode == 0, got
+    line = world.syslog.wait(r": open .*", world.mark)[0]
+    assert ("key=SHA256:" in line) == (what == "sshd's"), line

@@ -25,7 +25,7 @@ DOORS = {
     "SetEnv": "HOME=/nonexistent LD_PRELOAD= BASH_ENV= SHLVL=5",
 }
 GLOBAL = {"UsePAM": "yes", "PermitUserEnvironment": "no", "AcceptEnv": "LANG LC_*",
-          "Subsystem": "sftp internal-sftp"}
+          "ExposeAuthInfo": "yes", "Subsystem": "sftp internal-sftp"}
 # user_readenv before pam_berth, which clears what it read.
 STACK = """\
 auth required pam_berth.so groups={group}
@@ -197,6 +197,7 @@ def test_disable_forwarding_is_enough_for_what_it_shuts(setup, clean):
     ({"PermitUserEnvironment": "yes"}, "sshd-user-environment", PROBLEM),
     ({"PermitUserEnvironment": "LD_*,LANG"}, "sshd-user-environment", PROBLEM),
     ({"UsePAM": "no"}, "sshd-use-pam", PROBLEM),
+    ({"ExposeAuthInfo": "no"}, "sshd-expose-auth-info", NOTE),
     ({"AuthorizedKeysCommand": "/bin/true\nAuthorizedKeysCommandUser nobody"},
      "sshd-keys-command", NOTE),
 ], ids=lambda v: "-".join(v) if isinstance(v, dict) else None)
@@ -258,7 +259,7 @@ def test_the_installed_50_berth_conf(setup, clean):
         text = f.read().replace("Match Group berth", f"Match User {USER}")
     assert f"Match User {USER}" in text
     with open(os.path.join(setup.dir, "sshd_config"), "w") as f:
-        f.write(f"HostKey {setup.world.dir}/host_key\nUsePAM yes\n"
+        f.write(f"HostKey {setup.world.dir}/host_key\nUsePAM yes\nExposeAuthInfo yes\n"
                 "AcceptEnv LANG LC_*\nSubsystem sftp internal-sftp\n" + text)
     assert setup.findings() == clean
 
