@@ -136,7 +136,7 @@ static void write_file(const char *name, const char *text)
 /* pam_berth between two modules that have a say, so that its PAM_IGNORE shows. */
 static void write_stack(const char *service, const char *arguments)
 {
-    char text[1024], all[256];
+    char all[256], text[3 * (sizeof MODULE + sizeof all) + 256];
 
     snprintf(all, sizeof all, "config=%s %s", config, arguments);
     snprintf(text, sizeof text,
