@@ -1,6 +1,7 @@
 """audit_format = json, what ties berth's lines to sshd's, and a log that is gone."""
 import json
 import os
+import pwd
 import re
 import subprocess
 
@@ -204,7 +205,7 @@ def test_the_key_that_sshd_tells_of(world):
 @pytest.mark.parametrize("what", ["sshd's", "elsewhere", "open", "root's", "link", "fifo", "long"])
 def test_a_file_that_sshd_does_not_make(world, what):
     """Where sshd doesn't set it, the variable may be a client's."""
-    uid = world.uid("bt-bash")
+    uid, gid = world.uid("bt-bash"), pwd.getpwnam("bt-bash").pw_gid
     with open(world.sshd.key + ".pub") as f:
         text = f"publickey {f.read()}\n"
     path = f"/tmp/sshauth.{os.urandom(6).hex()}"
@@ -221,7 +222,12 @@ def test_a_file_that_sshd_does_not_make(world, what):
     if what != "root's":
         os.chown(path, uid, uid, follow_symlinks=False)
     try:
-        got = world.without_sshd("true", {"SSH_USER_AUTH": path})
+        # As without_sshd does, with this run's log.
+        got = subprocess.run(world.syslog.wrap(
+            ["setpriv", f"--reuid={uid}", f"--regid={gid}", f"--groups={world.engine_group}",
+             "env", "-i", "USER=bt-bash", f"SSH_USER_AUTH={path}", "SSH_ORIGINAL_COMMAND=true",
+             "SSH_CONNECTION=127.0.0.1 50000 127.0.0.1 22", world.helper, "--config",
+             world.conf.path]), capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
     finally:
         os.unlink(path)
     assert got.returncode == 0, got
