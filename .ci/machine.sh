@@ -189,10 +189,11 @@ engine_answers() {
         >/dev/null 2>&1 </dev/null
 }
 
-# engine_start DIR: an engine with all its files in DIR. Its bridge leads
+# engine_start DIR OPTION...: an engine with all its files in DIR. Its bridge leads
 # nowhere: no firewall rules and no forwarding that would have to be undone.
 engine_start() {
     local dir=$1 stray
+    shift
     mkdir -p "$dir"
     [ -e /sys/class/net/docker0 ] || touch "$dir/made-docker0"
     printf '{}\n' >"$dir/daemon.json"
@@ -205,7 +206,7 @@ engine_start() {
     # A session of its own, so that a Ctrl-C meant for the caller passes it by.
     setsid -f dockerd --config-file "$dir/daemon.json" --data-root "$dir/data" \
         --exec-root "$dir/exec" --pidfile "$dir/dockerd.pid" -H "unix://$engine_socket" \
-        -G docker --iptables=false --ip-masq=false --ip-forward=false \
+        -G docker --iptables=false --ip-masq=false --ip-forward=false "$@" \
         >"$dir/dockerd.log" 2>&1 </dev/null 9>&-
     if ! wait_for 60 engine_answers; then
         tail -n 20 "$dir/dockerd.log"

@@ -1,5 +1,6 @@
 """Who runs against whom. A local one is an sshd of its own with a ForceCommand;
 any other server comes by a --rival line."""
+import contextlib
 import os
 from dataclasses import dataclass
 
@@ -26,12 +27,20 @@ class Competitor:
     contained: bool = True  # its commands run in a container
     settle: object = None   # called after each of its logins, not counted
     helper: tuple = ()      # what its sshd runs
+    files: str = ""         # where its sftp-server sees the place's files
 
     def argv(self, *command, tty=False):
-        return ["ssh", "-F", "none", "-i", self.key, "-p", str(self.port),
+        return ["ssh", *self._options(), "-tt" if tty else "-T", f"{self.user}@{self.host}",
+                *command]
+
+    def sftp_argv(self):
+        """It takes its commands from stdin, and says no more than they do."""
+        return ["sftp", "-q", "-b", "-", *self._options(), f"{self.user}@{self.host}"]
+
+    def _options(self):
+        return ["-F", "none", "-i", self.key, "-o", f"Port={self.port}",
                 "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR",
-                "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                "-tt" if tty else "-T", f"{self.user}@{self.host}", *command]
+                "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
 
 
 RECIPE = """#!/bin/sh
@@ -48,7 +57,7 @@ def _recipe(place, name, words):
 
 
 def bare(place):
-    return Competitor(BARE, place.sshd("bare"), place.key, contained=False)
+    return Competitor(BARE, place.sshd("bare"), place.key, contained=False, files=place.files)
 
 
 STANDING = 2
@@ -68,9 +77,11 @@ def _refilled(run, uid):
     def waiting():
         found = 0
         for name in os.listdir(os.path.join(run, str(uid))):
-            if name.endswith(".lock"):
-                with open(os.path.join(run, str(uid), name), "rb") as f:
-                    found += f.read(1) == b"s"
+            # One may go between the two looks.
+            with contextlib.suppress(FileNotFoundError):
+                if name.endswith(".lock"):
+                    with open(os.path.join(run, str(uid), name), "rb") as f:
+                        found += f.read(1) == b"s"
         return found
     return lambda: wait_until(lambda: waiting() >= STANDING, 20, "standby containers")
 
@@ -82,26 +93,28 @@ def _set_env():
         return next(line.strip() for line in f if line.split()[:1] == ["SetEnv"])
 
 
-def berth(place, prefix, name):
+def berth(place, prefix, name, files=False):
+    """With `files` the place's are in the containers."""
     helper = os.path.join(prefix, "libexec/berth/berth-session")
     if not os.access(helper, os.F_OK):
         raise SystemExit(f"bench: no {helper}: set --prefix or BERTH_PREFIX to where berth"
                          " is installed, or leave it out with --without")
-    short = name.split()[-1]
+    short = name.split()[-1] + (".files" if files else "")
+    more = f'mounts = {{"{place.files}:/files"}}' if files else ""
     run = place.path("run." + short)
     os.mkdir(run)
     os.chmod(run, 0o1777)
     conf = place.write(f"berth.conf.{short}", f"""
 runtime_dir = "{run}"
 engine {{ endpoint = "unix://{place.engine.path}" }}
-defaults {{ image = "{IMAGE}"  pull = "never" }}
+defaults {{ image = "{IMAGE}"  pull = "never"  {more} }}
 user "{USER}" {{ {BERTHS[name]} }}
 """)
     port = place.sshd("berth-" + short, [f"ForceCommand exec {helper} --config {conf}",
                                          _set_env(), "MaxSessions 2000"])
     return Competitor(name, port, place.key,
                       settle=_refilled(run, place.uid) if name == STANDBY else None,
-                      helper=(helper, "--config", conf))
+                      helper=(helper, "--config", conf), files="/files")
 
 
 def docker_run(place):
@@ -125,6 +138,12 @@ def rival(line):
                           local=False, **fields)
     except (KeyError, TypeError, ValueError) as err:
         raise SystemExit(f"bench: --rival {line}: {err!r}; wanted: {rival.__doc__}")
+
+
+def for_files(place, prefix, everybody):
+    """Those of them that have the place's files, too."""
+    return [berth(place, prefix, c.name, files=True) if c.contained else c for c in everybody
+            if c.name in (BARE, ATTACH, FRESH, SHARED)]
 
 
 def assemble(place, prefix, without=(), rivals=()):

@@ -17,11 +17,13 @@ class Session:
     """An ssh client with pipes. What it says on stderr is kept for the error message."""
 
     def __init__(self, competitor, command, tty=False):
-        self.name = competitor.name
+        self._start(competitor.name, competitor.argv(command, tty=tty))
+
+    def _start(self, name, argv):
+        self.name = name
         self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            competitor.argv(command, tty=tty), bufsize=0, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(argv, bufsize=0, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.inp, self.out = self.process.stdin.fileno(), self.process.stdout.fileno()
 
     def __enter__(self):

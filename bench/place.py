@@ -16,7 +16,7 @@ USER = "berth-bench"
 IMAGE = "berth-bench:busybox"
 
 
-def busybox_tar():
+def busybox_tar(passwd):
     program = shutil.which("busybox")
     if program is None:
         raise SystemExit("bench: busybox is missing (apt-get install busybox-static)")
@@ -35,7 +35,6 @@ def busybox_tar():
                 entry = tarfile.TarInfo("bin/" + name)
                 entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
                 tar.addfile(entry)
-        passwd = b"root:x:0:0:root:/root:/bin/sh\n"
         entry = tarfile.TarInfo("etc/passwd")
         entry.size = len(passwd)
         tar.addfile(entry, io.BytesIO(passwd))
@@ -55,14 +54,18 @@ class Place:
         self.engine = engine
         self.sshds = []
         self.containers = []
-        self.made_user = self.made_run_sshd = False
+        self.made_user = self.made_run_sshd = self.mounted = False
         # Not below /tmp: sshd refuses keys under a folder that others can write.
         self.dir = tempfile.mkdtemp(prefix="berth-bench.", dir="/var/lib")
         try:
             os.chmod(self.dir, 0o755)
             self._make_user()
             self._make_keys()
-            engine.import_image(*IMAGE.split(":"), busybox_tar())
+            # sftp-server wants to know its user.
+            engine.import_image(*IMAGE.split(":"), busybox_tar(
+                b"root:x:0:0:root:/root:/bin/sh\n"
+                b"%b:x:%d:%d::/:/bin/sh\n" % (USER.encode(), self.uid, self.gid)))
+            self._make_files()
             if not os.path.isdir("/run/sshd"):
                 os.mkdir("/run/sshd", 0o755)
                 self.made_run_sshd = True
@@ -104,6 +107,15 @@ class Place:
                            check=True)
         self.key = self.path("client_key")
         shutil.copyfile(self.key + ".pub", self.path("authorized_keys"))
+
+    def _make_files(self):
+        """The user's, in memory: what a disk does isn't the server's."""
+        self.files = self.path("files")
+        os.mkdir(self.files)
+        subprocess.run(["mount", "-t", "tmpfs", "-o",
+                        f"nosuid,nodev,mode=755,uid={self.uid},gid={self.gid}", "tmpfs",
+                        self.files], check=True)
+        self.mounted = True
 
     def sshd(self, name, lines=()):
         """Starts an sshd with these lines more; its port."""
@@ -158,6 +170,8 @@ class Place:
             for row in self.engine.with_label(f"berth.uid={self.uid}"):
                 self.engine.remove(row["Id"])
             subprocess.run(["userdel", USER], capture_output=True)
+        if self.mounted:
+            subprocess.run(["umount", "-l", self.files], check=True)
         self.engine.remove_image(IMAGE)
         if self.made_run_sshd and not subprocess.run(["pgrep", "-x", "sshd"],
                                                      capture_output=True).stdout:

@@ -1,14 +1,18 @@
 """From samples to a summary, from a summary to a table."""
+import re
+
 from competitors import ATTACH, BARE, EXEC, FRESH, RUN, SEEN, SHARED, STANDBY
 
 RAW = "engine alone"
 MS, US, MBS, MB = (1e3, "ms"), (1e6, "us"), (1e-6, "MB/s"), (1e-6, "MB")
-KB, PERCENT = (1e-3, "kB"), (100, "%")
+KB, PERCENT, FILES = (1e-3, "kB"), (100, "%"), (1, "files/s")
 # metric -> unit, percentile
 METRICS = {
     "first byte": (MS, 50), "first byte p95": (MS, 95), "end": (MS, 50), "end p95": (MS, 95),
     "end after command": (MS, 50), "own time": (MS, 50), "own time of sh": (MS, 50),
     "download": (MBS, 50), "upload": (MBS, 50),
+    "sftp listing": (MS, 50), "sftp get": (MBS, 50), "sftp put": (MBS, 50),
+    "sftp get of small files": (FILES, 50), "sftp put of small files": (FILES, 50),
     "key echo": (US, 50), "key echo p99": (US, 99), "CPU of sshd's": (PERCENT, 50),
     "PSS own": (MB, 50), "PSS shim": (MB, 50), "PSS each of 300 held": (KB, 50),
     "PSS each of 1000 held": (KB, 50),
@@ -27,7 +31,7 @@ def summarize(samples):
     """{metric: {name: value}}, in seconds, bytes and bytes a second."""
     summary = {}
     for metric, (_, percent) in METRICS.items():
-        taken = samples.get(metric.rsplit(" p", 1)[0], {})
+        taken = samples.get(re.sub(r" p\d+$", "", metric), {})
         row = {name: percentile(values, percent) for name, values in taken.items() if values}
         if row:
             summary[metric] = row
@@ -49,10 +53,15 @@ def targets(summary):
                 "bound": None if bound is None else bound * factor,
                 "seen": None if seen is None else seen * factor}
 
-    def login(name, metric, what):
+    def login(name, metric, what, ms=7):
         bare = get(metric, BARE)
-        return row(f"{what}: {metric}, bare sshd's times 1.03, or 7 ms more", MS,
-                   bare and max(1.03 * bare, bare + 0.007), get(metric, name))
+        return row(f"{what}: {metric}, bare sshd's times 1.03, or {ms} ms more", MS,
+                   bare and max(1.03 * bare, bare + ms / 1e3), get(metric, name))
+
+    def part(metric, unit, least):
+        bare = get(metric, BARE)
+        return row(f"{FRESH}: {metric}, {least} of bare sshd's", unit, bare and least * bare,
+                   get(metric, FRESH), less=False)
 
     bare, raw = get("first byte", BARE), get("create and start", RAW)
     made = bare + raw if bare and raw else None
@@ -73,6 +82,10 @@ def targets(summary):
             get("download", SEEN), less=False),
         row(f"{SEEN}: upload, 0.95 of bare sshd's", MBS, up and 0.95 * up, get("upload", SEEN),
             less=False),
+        login(SHARED, "sftp listing", SHARED, 10),
+        part("sftp get", MBS, 0.97), part("sftp put", MBS, 0.97),
+        part("sftp get of small files", FILES, 0.95),
+        part("sftp put of small files", FILES, 0.95),
         row(f"{FRESH}: key echo, 1.25 of bare sshd's", US, keys and 1.25 * keys,
             get("key echo", FRESH)),
         row(f"{FRESH}: CPU of sshd's", PERCENT, 0.01, get("CPU of sshd's", FRESH)),

@@ -11,6 +11,7 @@
 #include "base/runtime.h"
 #include "policy/connection.h"
 #include "policy/mount.h"
+#include "policy/xauth.h"
 
 #include <errno.h>
 #include <security/pam_ext.h>
@@ -30,7 +31,9 @@ struct opened {
     char *config;
     char *runtime_dir;
     uid_t uid;
+    gid_t gid;
     struct connection connection; /* its id is "" where there is no file */
+    bool display;                 /* and one for a forwarded display's cookie (xauth.h) */
 };
 
 static void opened_free(pam_handle_t *pamh, void *data, int status)
@@ -44,16 +47,56 @@ static void opened_free(pam_handle_t *pamh, void *data, int status)
     free(opened);
 }
 
-/* As the user, so that it is his from the first moment and a limit on him holds. */
+/* As the user, so that what is made is his from the first moment and a limit on him
+ * holds. */
+static void become(uid_t uid, gid_t gid)
+{
+    setfsgid(gid);
+    setfsuid(uid);
+}
+
+static void become_root(void)
+{
+    setfsuid(geteuid());
+    setfsgid(getegid());
+}
+
 static int directory_make(const char *runtime_dir, const struct account *account,
                           struct error **err)
 {
-    setfsgid(account->gid);
-    setfsuid(account->uid);
+    become(account->uid, account->gid);
     cleanup_fd int dir = runtime_open_user(runtime_dir, account->uid, true, err);
-    setfsuid(geteuid());
-    setfsgid(getegid());
+    become_root();
     return dir < 0 ? -1 : 0;
+}
+
+/* Without it a session has no display, and goes on. */
+static void display_make(const struct login *login, struct opened *opened)
+{
+    cleanup_error struct error *err = NULL;
+
+    if (!opened->connection.id[0])
+        return;
+    become(opened->uid, opened->gid);
+    cleanup_fd int dir = runtime_open_user(opened->runtime_dir, opened->uid, false, &err);
+    opened->display = dir >= 0 && xauth_make(dir, opened->connection.id, &err) == 0;
+    become_root();
+    if (err)
+        pam_syslog(login->pamh, LOG_NOTICE, "user \"%s\": no X11 forwarding: %s",
+                   text_str(&login->shown), error_text(err));
+}
+
+static void display_remove(const struct opened *opened)
+{
+    cleanup_error struct error *none = NULL;
+
+    if (!opened->display)
+        return;
+    become(opened->uid, opened->gid);
+    cleanup_fd int dir = runtime_open_user(opened->runtime_dir, opened->uid, false, &none);
+    if (dir >= 0)
+        xauth_remove(dir, opened->connection.id);
+    become_root();
 }
 
 static int home_make(const struct login *login, const struct policy *policy, struct error **err)
@@ -118,6 +161,7 @@ static void withdraw(const struct opened *opened)
 
     if (!opened->connection.id[0])
         return;
+    display_remove(opened);
     cleanup_fd int folder = connection_folder(opened->runtime_dir, &none);
     if (folder >= 0)
         connection_withdraw(folder, &opened->connection);
@@ -137,6 +181,22 @@ static int variable_set(const struct login *login, const char *id, struct error 
     return 0;
 }
 
+/* After the environment was cleared: sshd's xauth goes by it, on the host and as the
+ * user. */
+static int display_tell(const struct login *login, const struct opened *opened, struct error **err)
+{
+    char name[XAUTH_NAME_SIZE];
+
+    if (!opened->display)
+        return 0;
+    xauth_name(name, opened->connection.id);
+    cleanup_string char *entry = text_format("XAUTHORITY=%s/%u/%s", opened->runtime_dir,
+                                             (unsigned)opened->uid, name);
+    if (!entry || pam_putenv(login->pamh, entry) != PAM_SUCCESS)
+        return error_set(err, ENOMEM, "XAUTHORITY");
+    return 0;
+}
+
 static int prepare(const struct login *login, struct opened *opened, struct error **err)
 {
     cleanup_policy struct policy *policy = login_policy(login, err);
@@ -144,6 +204,7 @@ static int prepare(const struct login *login, struct opened *opened, struct erro
     if (!policy)
         return -1;
     opened->uid = login->account.uid;
+    opened->gid = login->account.gid;
     opened->config = strdup(login->arguments.config);
     opened->runtime_dir = strdup(policy->runtime_dir);
     if (!opened->config || !opened->runtime_dir)
@@ -151,7 +212,11 @@ static int prepare(const struct login *login, struct opened *opened, struct erro
     if (directory_make(policy->runtime_dir, &login->account, err) < 0 ||
         (!policy->deny && home_make(login, policy, err) < 0))
         return -1;
-    return vouch(login, opened, err);
+    if (vouch(login, opened, err) < 0)
+        return -1;
+    if (policy->x11_forwarding)
+        display_make(login, opened);
+    return 0;
 }
 
 int opening_make(const struct login *login, struct error **err)
@@ -168,6 +233,8 @@ int opening_make(const struct login *login, struct error **err)
         rc = error_set(err, 0, "%s", error_text(uncleared));
     if (rc == 0)
         rc = variable_set(login, opened->connection.id, err);
+    if (rc == 0)
+        rc = display_tell(login, opened, err);
     /* sshd closes no session that didn't open. */
     if (rc < 0)
         withdraw(opened);

@@ -10,6 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* For a file whose size nobody asked: most that are read have less. */
+enum { FIRST_ROOM = 2048 };
+
 void close_fd(int *fd)
 {
     int saved = errno;
@@ -87,6 +90,13 @@ long long now_ms(void)
     return (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+void pause_ms(long ms)
+{
+    struct timespec ts = {ms / 1000, ms % 1000 * 1000000};
+
+    nanosleep(&ts, NULL);
+}
+
 int file_open_trusted(const char *path, enum trust trust, size_t most, struct error **err)
 {
     struct stat st;
@@ -120,25 +130,24 @@ int file_open_trusted(const char *path, enum trust trust, size_t most, struct er
     return release_fd(&fd);
 }
 
-char *file_read_trusted(const char *path, enum trust trust, size_t most, size_t *len,
-                        struct error **err)
+char *file_read_all(int fd, size_t most, size_t *len)
 {
-    cleanup_fd int fd = file_open_trusted(path, trust, most, err);
-    size_t used = 0;
+    size_t used = 0, room = most < FIRST_ROOM ? most : FIRST_ROOM;
+    char *data = malloc(room + 1);
 
-    if (fd < 0)
-        return NULL;
-    char *data = malloc(most + 1);
-    if (!data) {
-        error_set(err, ENOMEM, "%s", path);
-        return NULL;
-    }
-    while (used < most) {
-        ssize_t n = read(fd, data + used, most - used);
+    while (data && used < most) {
+        if (used == room) {
+            room = most / 2 < room ? most : room * 2;
+            char *bigger = realloc(data, room + 1);
+            if (!bigger)
+                free(data);
+            data = bigger;
+            continue;
+        }
+        ssize_t n = read(fd, data + used, room - used);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            error_set(err, errno, "%s: cannot read", path);
             free(data);
             return NULL;
         }
@@ -146,8 +155,23 @@ char *file_read_trusted(const char *path, enum trust trust, size_t most, size_t 
             break;
         used += (size_t)n;
     }
+    if (!data)
+        return NULL;
     data[used] = '\0';
-    if (len)
-        *len = used;
+    *len = used;
+    return data;
+}
+
+char *file_read_trusted(const char *path, enum trust trust, size_t most, size_t *len,
+                        struct error **err)
+{
+    cleanup_fd int fd = file_open_trusted(path, trust, most, err);
+    size_t used;
+
+    if (fd < 0)
+        return NULL;
+    char *data = file_read_all(fd, most, len ? len : &used);
+    if (!data)
+        error_set(err, errno, "%s: cannot read", path);
     return data;
 }

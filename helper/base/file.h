@@ -29,6 +29,12 @@ int file_lock(int fd, int wait_ms, struct error **err);
 
 /* CLOCK_MONOTONIC in milliseconds. */
 long long now_ms(void);
+/* nanosleep(2); a signal cuts it short. */
+void pause_ms(long ms);
+
+/* Its bytes up to the end, at most `most`, with a NUL after them; how many they are in
+ * *len. The caller frees them. NULL: errno tells. */
+char *file_read_all(int fd, size_t most, size_t *len);
 
 enum trust {
     TRUST_PUBLIC, /* anybody may read it */

@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -20,6 +21,10 @@
 
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
+#endif
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
 #endif
 
 /* linux/pidfd.h of 6.15, which may be newer than the headers here. */
@@ -107,6 +112,18 @@ bool process_exit_status(int pidfd, int *wait_status)
         return false;
     *wait_status = info.exit_code;
     return true;
+}
+
+void process_expect(size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    char *block = malloc(bytes + page);
+
+    /* Its first page is touched by malloc() itself. A kernel before 5.14 doesn't know it. */
+    if (block)
+        (void)madvise((void *)(((uintptr_t)block | (page - 1)) + 1), bytes & ~(page - 1),
+                      MADV_POPULATE_WRITE);
+    free(block);
 }
 
 void process_trim(void)

@@ -28,6 +28,10 @@ bool process_status(pid_t pid, uid_t *uid, pid_t *parent);
  * say. */
 bool process_exit_status(int pidfd, int *wait_status);
 
+/* Before the first malloc(3): so many bytes of the heap will be used, and the kernel gives
+ * them all at once, which takes a third of the time that page after page does. */
+void process_expect(size_t bytes);
+
 /* Gives memory back that was needed once: a process that now waits for hours has a
  * third less. */
 void process_trim(void);

@@ -9,7 +9,13 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { ASK_FIRST_MS = 5, ASK_LAST_MS = 500 };
+enum {
+    ASK_FIRST_MS = 5,
+    ASK_LAST_MS = 500,
+    /* Of one that lives and has no output any more. */
+    ASK_ALIVE_MS = 1000,
+    ASK_ALIVE_LAST_MS = 15000,
+};
 
 int attach_start(struct attach *attach, struct engine *engine, const char *name, bool tty,
                  bool local, struct error **err)
@@ -79,25 +85,26 @@ static void attach_watch_init(struct attach *attach)
 }
 
 /* An exec has no wait: its state is asked for when it should have ended. */
-static void ask_soon(struct attach *attach)
+static void ask_in(struct attach *attach, long ms)
 {
-    if (!attach->exec[0] || attach->ended || attach->wait || attach->ask_at)
+    if (!attach->exec[0] || attach->ended)
         return;
-    attach->ask_wait = ASK_FIRST_MS;
-    attach->ask_at = now_ms();
+    attach->ask_wait = ms;
+    if (!attach->wait)
+        attach->ask_at = now_ms() + (ms > ASK_FIRST_MS ? ms : 0);
 }
 
 void attach_died(struct attach *attach)
 {
     attach->died = attach->drain = true;
-    ask_soon(attach);
+    ask_in(attach, ASK_FIRST_MS);
 }
 
+/* One that has only closed its output runs on, and its pidfd tells its end. But so does one
+ * that lives on without its engine (live-restore), and this one's stream is lost. */
 void attach_output_ended(struct attach *attach)
 {
-    /* One that has only closed its output runs on, and its pidfd tells its end. */
-    if (attach->init < 0 || attach->died)
-        ask_soon(attach);
+    ask_in(attach, attach->init < 0 || attach->died ? ASK_FIRST_MS : ASK_ALIVE_MS);
 }
 
 int attach_wake_ms(const struct attach *attach)
@@ -153,10 +160,11 @@ static void take_state(struct attach *attach)
     cleanup_error struct error *lost = NULL;
 
     if (exec_state_read(attach->wait, &state, &lost) == 0 && state.running) {
+        const long most = attach->init < 0 || attach->died ? ASK_LAST_MS : ASK_ALIVE_LAST_MS;
         http_call_free(attach->wait);
         attach->wait = NULL;
         attach->ask_at = now_ms() + attach->ask_wait;
-        attach->ask_wait = attach->ask_wait * 2 < ASK_LAST_MS ? attach->ask_wait * 2 : ASK_LAST_MS;
+        attach->ask_wait = attach->ask_wait * 2 < most ? attach->ask_wait * 2 : most;
         return;
     }
     attach->ended = attach->drain = true;

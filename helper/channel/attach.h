@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "channel/client.h"
+#include "channel/tap.h"
 #include "engine/container.h"
 #include "engine/exec.h"
 
@@ -32,6 +33,7 @@ struct attach {
     pid_t leader;              /* an exec's process and session, as the container counts */
     long long ask_at;          /* now_ms(): when an exec's state is to be asked for; 0: not now */
     long ask_wait;             /* ms, till the next time */
+    struct tap *tap;           /* where the command's stderr goes in place of sshd's, or NULL */
 };
 
 /* Attaches to a created container, registers for its exit and starts it.

@@ -18,7 +18,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum slot { SLOT_SIGNALS, SLOT_CONTROL, SLOT_PIPES, SLOT_PARENT, SLOT_COUNT };
+enum slot { SLOT_SIGNALS, SLOT_CONTROL, SLOT_PIPES, SLOT_PARENT, SLOT_TAP, SLOT_COUNT };
 
 enum {
     TOGETHER_MS = 50, /* what sshd closes at one go, on a busy machine */
@@ -63,7 +63,7 @@ void direct_init(struct direct *direct, bool seen, bool last_line)
 /* Pipes of our own between sshd's and the command's: `theirs` are for the guest. */
 static int make_pipes(struct direct *direct, int theirs[3], struct error **err)
 {
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < (direct->tap ? 2 : 3); i++) {
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) < 0)
             return error_set(err, errno, "pipe");
@@ -84,7 +84,7 @@ static void open_to_all(const int fds[3])
     struct stat st;
 
     for (int i = 0; i < 3; i++)
-        if (fstat(fds[i], &st) == 0 && S_ISFIFO(st.st_mode))
+        if (fds[i] >= 0 && fstat(fds[i], &st) == 0 && S_ISFIFO(st.st_mode))
             (void)!fchmod(fds[i], 0666);
 }
 
@@ -92,7 +92,7 @@ static void open_to_all(const int fds[3])
  * the pipe's writers, for whose end sshd waits. */
 static void keep_way_back(struct direct *direct)
 {
-    if (direct->last_line)
+    if (direct->last_line && !direct->tap)
         direct->way_back = open("/proc/self/fd/2", O_PATH | O_CLOEXEC);
 }
 
@@ -110,12 +110,13 @@ static void go_back(const struct direct *direct)
         (void)dup2(fd, 2);
 }
 
-/* Only the command holds sshd's pipes now: what it closes is closed. */
-static int let_go(struct error **err)
+/* Only the command holds sshd's pipes now: what it closes is closed. The stderr that it
+ * hasn't got tells of a client that is gone. */
+static int let_go(const struct direct *direct, struct error **err)
 {
     cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    for (int fd = 0; fd <= 2; fd++)
+    for (int fd = 0; fd <= (direct->tap ? 1 : 2); fd++)
         if (null < 0 || dup2(null, fd) < 0)
             return error_set(err, errno, "/dev/null");
     return 0;
@@ -146,30 +147,46 @@ static int await_started(struct direct *direct, int wait_ms, struct client *clie
     message_clear(&message);
     if (!right || (client->tty && !is_master(direct->master)))
         return error_set(err, 0, "its guest sent what is no terminal");
-    return client->tty || direct->seen ? 0 : let_go(err);
+    return client->tty || direct->seen ? 0 : let_go(direct, err);
+}
+
+/* What the command gets as its three. */
+static int make_streams(struct direct *direct, struct client *client, int theirs[3], int own[3],
+                        struct error **err)
+{
+    int rc;
+
+    if (direct->seen) {
+        splice_prepare();
+        rc = make_pipes(direct, own, err);
+    } else if ((rc = watch_pipes(direct, err)) == 0) {
+        keep_way_back(direct);
+        client_give_back(client);
+    }
+    for (int i = 0; i < 3; i++)
+        theirs[i] = direct->seen ? own[i] : i;
+    if (direct->tap)
+        theirs[2] = -1; /* nobody else's to open */
+    open_to_all(theirs);
+    if (rc == 0 && direct->tap && (rc = tap_open(direct->tap, &own[2], err)) == 0)
+        theirs[2] = own[2];
+    return rc;
 }
 
 static int send_start(struct direct *direct, const struct text *payload, struct client *client,
                       struct error **err)
 {
-    int streams[3] = {0, 1, 2}, theirs[3] = {-1, -1, -1};
-    int rc = 0;
+    int theirs[3], own[3] = {-1, -1, -1};
 
     if (client->tty)
         return guest_send(direct->control, MESSAGE_START, payload->data, payload->len, NULL, 0,
                           err);
-    if (direct->seen)
-        rc = make_pipes(direct, theirs, err);
-    else if ((rc = watch_pipes(direct, err)) == 0) {
-        keep_way_back(direct);
-        client_give_back(client);
-    }
-    open_to_all(direct->seen ? theirs : streams);
+    int rc = make_streams(direct, client, theirs, own, err);
     if (rc == 0)
-        rc = guest_send(direct->control, MESSAGE_START, payload->data, payload->len,
-                        direct->seen ? theirs : streams, 3, err);
+        rc = guest_send(direct->control, MESSAGE_START, payload->data, payload->len, theirs, 3,
+                        err);
     for (int i = 0; i < 3; i++)
-        close_fd(&theirs[i]);
+        close_fd(&own[i]);
     return rc;
 }
 
@@ -300,13 +317,15 @@ static int run_pipes(struct direct *direct, struct client *client, struct relay_
 {
     read_pipes(direct, client, LONG_AGO);
     while (!*ended && !client->gone && !deadline_done(&client->deadline, false)) {
+        int timeout = -1;
         struct pollfd fds[SLOT_COUNT] = {
             [SLOT_SIGNALS] = {.fd = client->signals, .events = POLLIN},
             [SLOT_CONTROL] = {.fd = direct->control, .events = POLLIN},
             [SLOT_PIPES] = {.fd = direct->watch, .events = POLLIN},
             [SLOT_PARENT] = {.fd = direct->parent, .events = POLLIN},
+            [SLOT_TAP] = tap_slot(direct->tap, &timeout),
         };
-        if (poll(fds, SLOT_COUNT, deadline_turn(&client->deadline, -1)) < 0 && errno != EINTR)
+        if (poll(fds, SLOT_COUNT, deadline_turn(&client->deadline, timeout)) < 0 && errno != EINTR)
             return error_set(err, errno, "poll");
         if (fds[SLOT_SIGNALS].revents)
             client_read_signals(client);
@@ -314,10 +333,32 @@ static int run_pipes(struct direct *direct, struct client *client, struct relay_
             return -1;
         if (fds[SLOT_PIPES].revents)
             read_pipes(direct, client, now_ms());
+        if (fds[SLOT_TAP].revents)
+            tap_read(direct->tap);
         if (fds[SLOT_PARENT].revents)
             client->gone = true;
     }
     return 0;
+}
+
+/* sshd has closed stdin too: what the command says of that is worth waiting for. Its end
+ * of the tap may be held by others. */
+static void await_last(struct direct *direct)
+{
+    const long long end = now_ms() + TAP_LAST_MS;
+
+    close_fd(&direct->pipes[0]);
+    close_fd(&direct->pipes[1]);
+    for (long long left; direct->tap->fd >= 0 && (left = end - now_ms()) > 0;) {
+        struct pollfd fds[] = {{.fd = direct->tap->fd, .events = POLLIN},
+                               {.fd = direct->control, .events = POLLIN}};
+        if (poll(fds, 2, (int)left) < 0 && errno != EINTR)
+            return;
+        if (fds[0].revents)
+            tap_read(direct->tap);
+        else if (fds[1].revents)
+            return;
+    }
 }
 
 int direct_run(struct direct *direct, struct client *client, struct relay_result *result,
@@ -336,6 +377,8 @@ int direct_run(struct direct *direct, struct client *client, struct relay_result
         result->bytes_in = result->bytes_out = RELAY_UNSEEN;
         rc = run_pipes(direct, client, result, &ended, err);
     }
+    if (rc == 0 && direct->tap && client->gone && !client->killed)
+        await_last(direct);
     if (rc == 0 && !ended)
         result->end = client->gone ? RELAY_GONE : RELAY_OVER;
     if (rc == 0 && result->end == RELAY_OVER)

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "channel/client.h"
 #include "channel/relay.h"
+#include "channel/tap.h"
 #include "protocol/stream.h"
 
 #include <fcntl.h>
@@ -32,6 +33,7 @@ struct direct {
     int parent;          /* pidfd of sshd's process (or its shell), -1 unknown */
     bool last_line;      /* stderr is wanted back should the session's time be over */
     int way_back;        /* to the pipe that it is (O_PATH), -1 where not wanted */
+    struct tap *tap;     /* where the command's stderr goes in place of sshd's; NULL: nowhere */
 };
 
 /* Nothing is open. */
@@ -39,7 +41,8 @@ void direct_init(struct direct *direct, bool seen, bool last_line);
 
 /* Connects to the guest listening in `folder`, which is process `pid`, and has it
  * start what `payload` (protocol/start.h) says. From then on descriptors 0, 1
- * and 2 are /dev/null, but with a terminal or where the bytes are seen.
+ * and 2 are /dev/null, but with a terminal or where the bytes are seen; 2 not with a
+ * tap.
  * ERROR_LOST: there is no guest, or it went away before it said that it started
  * anything. ERROR_SLOW: it has said nothing for `wait_ms`, and direct_await() goes
  * on with that. */

@@ -51,6 +51,7 @@ struct relay {
     size_t unread;          /* bytes for a stdout that is closed */
     int due;                /* a signal on their account to be passed on, or 0 */
     long long last_output;  /* now_ms() */
+    long long gone_at;      /* now_ms() when the client was seen to be gone, 0: not yet */
     struct winsize window;  /* as the container has it */
 };
 
@@ -178,12 +179,21 @@ static int read_output(struct relay *r, struct error **err)
     return 0;
 }
 
+static size_t write_tap(struct tap *tap, const struct payload *p)
+{
+    for (int i = 0; i < p->count; i++)
+        tap_feed(tap, p->iov[i].iov_base, p->iov[i].iov_len);
+    return p->len;
+}
+
 /* Writes to 1 or 2; how many bytes it took. A closed one takes all: they are
  * nobody's. */
 static size_t write_client(struct relay *r, const struct payload *p)
 {
     bool *gone = p->fd == 1 ? &r->client->out_gone : &r->client->err_gone;
 
+    if (p->fd == 2 && r->attach->tap)
+        return write_tap(r->attach->tap, p);
     if (!*gone) {
         ssize_t n = writev(p->fd, p->iov, p->count);
         if (n >= 0) {
@@ -326,6 +336,8 @@ static int turn(struct relay *r, struct error **err)
     int timeout_ms = fill_slots(r, fds, &count);
 
     timeout_ms = deadline_turn(&r->client->deadline, timeout_ms);
+    if (r->gone_at && (timeout_ms < 0 || timeout_ms > TAP_LAST_MS / 4))
+        timeout_ms = TAP_LAST_MS / 4;
     int ready = relay_poll(r, fds, count, timeout_ms);
     if (ready < 0)
         return errno == EINTR ? 0 : error_set(err, errno, "poll");
@@ -383,6 +395,16 @@ static bool finished(struct relay *r, bool *told)
     return r->output_end || now_ms() - r->last_output > STREAM_END_MS;
 }
 
+/* What a command says to its log of its input's end is waited for. */
+static bool given_up(struct relay *r)
+{
+    if (!r->client->gone || !r->attach->tap || r->client->killed)
+        return r->client->gone;
+    if (r->gone_at == 0)
+        r->gone_at = now_ms();
+    return now_ms() - r->gone_at > TAP_LAST_MS;
+}
+
 int relay_run(struct client *client, struct attach *attach, struct relay_result *result,
               struct error **err)
 {
@@ -395,7 +417,7 @@ int relay_run(struct client *client, struct attach *attach, struct relay_result 
     /* Told in any case: it may have changed since the container was created, or
      * the image has no stty. */
     client->resized = client->tty;
-    while (rc == 0 && !client->gone && !finished(&r, &told) &&
+    while (rc == 0 && !given_up(&r) && !finished(&r, &told) &&
            !deadline_done(&client->deadline, r.output.len > 0))
         rc = turn(&r, err);
     if (client->gone) {

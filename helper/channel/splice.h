@@ -5,6 +5,9 @@
 
 #include "channel/direct.h"
 
+/* Before the session is confined. */
+void splice_prepare(void);
+
 /* direct_run for a session without a terminal whose pipes are `direct->pipes`.
  * *ended: the command has, and who had its outputs has closed them: as sshd waits
  * for them. */

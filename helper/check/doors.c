@@ -2,6 +2,8 @@
 
 #include "check/doors.h"
 
+#include "check/forwards.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -19,13 +21,8 @@ static const struct door doors[] = {
      "on 127.0.0.1 included"},
     {"AllowStreamLocalForwarding", "no", FINDING_HOLE, true, "sshd-streamlocal-forwarding",
      "a forwarded unix socket can be the engine's, which is root on this machine"},
-    {"X11Forwarding", "no", FINDING_HOLE, false, "sshd-x11-forwarding",
-     "sshd runs xauth on this machine as the user, with the session's variables"},
     {"PermitTunnel", "no", FINDING_HOLE, false, "sshd-tunnel",
      "a tunnel is a network interface of this machine (DisableForwarding doesn't shut it)"},
-    {"AllowAgentForwarding", "no", FINDING_PROBLEM, false, "sshd-agent-forwarding",
-     "sshd makes the agent's socket on this machine, where the container can't use it and others "
-     "may"},
     {"PermitUserRC", "no", FINDING_PROBLEM, false, "sshd-user-rc",
      "~/.ssh/rc runs on this machine where ForceCommand doesn't apply"},
     {"ChrootDirectory", "none", FINDING_PROBLEM, false, "sshd-chroot",
@@ -52,7 +49,7 @@ static void look_at_door(const struct subject *s, struct check *check, const str
  * one that clears them is immune, and what sshd itself starts isn't. */
 static enum severity variable_severity(const struct subject *s)
 {
-    bool starts = access("/etc/ssh/sshrc", F_OK) == 0 || !sshd_is(&s->sshd, "x11forwarding", "no");
+    bool starts = access(SSHRC, F_OK) == 0 || !sshd_is(&s->sshd, "x11forwarding", "no");
 
     return s->by_shell && !starts ? FINDING_PROBLEM : FINDING_HOLE;
 }
@@ -251,7 +248,7 @@ static void look_at_login(const struct subject *s, struct check *check)
                     .what = text_format("sshd: AuthorizedKeysCommand %s", command),
                     .why = "it decides who these users are; what it prints must not be theirs to "
                            "choose",
-                    .mend = text_format("%s", ""));
+                    .mend = text_format("AuthorizedKeysCommand none, where nothing needs it"));
 }
 
 bool doors_read(struct subject *s, struct check *check)
@@ -271,7 +268,7 @@ bool doors_read(struct subject *s, struct check *check)
     return true;
 }
 
-void doors_look(const struct subject *s, struct check *check)
+void doors_look(const struct subject *s, const struct stacks *stacks, struct check *check)
 {
     look_at_command(s, check);
     /* Who is none of berth's keeps what the administrator gave him. */
@@ -279,6 +276,7 @@ void doors_look(const struct subject *s, struct check *check)
         return;
     for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
         look_at_door(s, check, &doors[i]);
+    forwards_look(s, stacks, check);
     look_at_variables(s, check);
     look_at_setenv(s, check);
     look_at_login(s, check);

@@ -6,7 +6,7 @@
 
 /* Reads his settings: false where they can't be had, which is then a finding. */
 bool doors_read(struct subject *subject, struct check *check);
-/* By these settings. */
-void doors_look(const struct subject *subject, struct check *check);
+/* By these settings; `stacks` of PAM may be NULL: not known. */
+void doors_look(const struct subject *subject, const struct stacks *stacks, struct check *check);
 
 #endif

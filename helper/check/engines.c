@@ -4,7 +4,9 @@
 
 #include "engine/engine.h"
 #include "engine/image.h"
+#include "policy/home.h"
 #include "policy/mount.h"
+#include "session/nss_alarm.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -17,6 +19,7 @@
 struct known {
     char *endpoint;
     struct engine *engine; /* NULL: it doesn't answer */
+    char *runtime;         /* that it gives where none is named; NULL: it doesn't tell */
     struct strings images; /* which it has */
 };
 
@@ -28,9 +31,17 @@ struct round {
     size_t count;
 };
 
+static const struct group *group_of(gid_t gid)
+{
+    nss_alarm_on_check("group", "of the engine's socket");
+    const struct group *group = getgrgid(gid);
+    nss_alarm_off();
+    return group;
+}
+
 static char *group_name(gid_t gid)
 {
-    const struct group *group = getgrgid(gid);
+    const struct group *group = group_of(gid);
 
     return group ? strdup(group->gr_name) : text_format("%u", (unsigned)gid);
 }
@@ -95,7 +106,7 @@ static bool is_subject(const struct round *r, const char *name)
 static void look_at_socket(const struct round *r, const char *socket, const struct stat *st,
                            const char *group)
 {
-    const struct group *entry = st->st_gid != 0 ? getgrgid(st->st_gid) : NULL;
+    const struct group *entry = st->st_gid != 0 ? group_of(st->st_gid) : NULL;
 
     if (st->st_mode & S_IWOTH)
         check_add(r->check, FINDING_HOLE, "engine-open",
@@ -150,6 +161,7 @@ static struct engine *reach(const struct round *r, const struct subject *s)
 static struct known *known_for(struct round *r, const struct subject *s)
 {
     const char *endpoint = s->policy->engine.endpoint;
+    cleanup_error struct error *untold = NULL;
     struct stat st;
 
     for (size_t i = 0; i < r->count; i++)
@@ -165,6 +177,7 @@ static struct known *known_for(struct round *r, const struct subject *s)
         return NULL;
     r->count++;
     k->engine = reach(r, s);
+    k->runtime = k->engine ? engine_default_runtime(k->engine, &untold) : NULL;
     if (s->policy->engine.socket && stat(s->policy->engine.socket, &st) == 0) {
         cleanup_string char *group = group_name(st.st_gid);
         if (group)
@@ -202,11 +215,20 @@ static bool is_made(const struct round *r, const struct policy *p, const struct 
     cleanup_error struct error *ignored = NULL;
     const char *slash = strrchr(mount->source, '/');
 
-    if (!p->home_at || strcmp(mount->target, p->home_at) != 0 || !slash || slash == mount->source ||
-        !r->stacks || !modules_has_berth(r->stacks, STACK_SESSION))
+    if (!home_is(p, mount) || !slash || slash == mount->source || !r->stacks ||
+        !modules_has_berth(r->stacks, STACK_SESSION))
         return false;
     cleanup_string char *parent = strndup(mount->source, (size_t)(slash - mount->source));
     return parent && mount_source_check(parent, &ignored) == 0;
+}
+
+static char *mend_mount(const struct mount *mount, bool missing)
+{
+    return missing
+               ? text_format("install -d %s, or another source for it in berth.conf", mount->source)
+               : text_format("chown root DIRECTORY && chmod go-w DIRECTORY, for each on the way "
+                             "to %s; none may be a symbolic link",
+                             mount->source);
 }
 
 /* What a login's own check would refuse. */
@@ -222,8 +244,29 @@ static void look_at_mounts(const struct round *r, const struct subject *s)
             continue;
         subject_add(r->check, s, .severity = FINDING_PROBLEM, .id = "mount-source",
                     .what = text_format("mount %s: %s", p->mounts[i].target, error_text(err)),
-                    .why = "these logins are refused", .mend = text_format("%s", ""));
+                    .why = "these logins are refused",
+                    .mend = mend_mount(&p->mounts[i], error_kind(err) == ERROR_NOT_FOUND));
     }
+}
+
+/* A login goes by what berth.conf names, for it asks the engine as little as it can. */
+static void look_at_runtime(const struct round *r, const struct known *k, const struct subject *s)
+{
+    const struct policy *p = s->policy;
+    /* Podman may say where it is. */
+    const char *slash = k->runtime ? strrchr(k->runtime, '/') : NULL;
+    const char *name = slash ? slash + 1 : k->runtime;
+
+    if (p->deny || !p->engine.socket || p->runtime || p->channel != CHANNEL_AUTO || !name ||
+        name[0] == '\0' || policy_passes_sockets(name))
+        return;
+    subject_add(
+        r->check, s, .severity = FINDING_NOTE, .id = "runtime-default",
+        .what = text_format("the engine's default runtime is %s, and berth.conf names none",
+                            k->runtime),
+        .why = "channel = auto goes by berth.conf's runtime: where this one passes no sockets of "
+               "this machine into containers, as runc does, these logins fail after a wait",
+        .mend = text_format("channel = direct where it passes them, else attach"));
 }
 
 static void look_at(struct round *r, const struct subject *s)
@@ -238,6 +281,7 @@ static void look_at(struct round *r, const struct subject *s)
     }
     if (s->ours) {
         look_at_image(r, k, s);
+        look_at_runtime(r, k, s);
         look_at_mounts(r, s);
     }
     if (!socket || stat(socket, &st) < 0 || (!s->by_shell && !s->forced && !s->in_engine_group))
@@ -257,6 +301,7 @@ void engines_look(const struct subjects *subjects, const struct stacks *stacks, 
     for (size_t i = 0; i < r.count; i++) {
         engine_free(r.known[i].engine);
         free(r.known[i].endpoint);
+        free(r.known[i].runtime);
         strings_free(&r.known[i].images);
     }
     free(r.known);

@@ -2,7 +2,7 @@
 
 #include "check/host.h"
 
-#include "base/file.h"
+#include "bundle/bundle.h"
 #include "check/subject.h"
 #include "policy/mount.h"
 
@@ -13,7 +13,56 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-enum { SECRET_MAX = 1024 * 1024 };
+static char *mend_way(const char *path)
+{
+    return text_format("chown root DIRECTORY && chmod go-w DIRECTORY, for each on the way to %s",
+                       path);
+}
+
+static bool is_roots_alone(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) && st->st_uid == 0 && !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* As mount_source_check, but links may be on the way where only root can turn them: in
+ * some systems /usr/sbin is one. */
+static int way_check(const char *path, struct error **err)
+{
+    cleanup_string char *way = strdup(path), *real = realpath(path, NULL);
+    struct stat st;
+
+    if (!way || !real)
+        return error_set(err, errno, "%s", path);
+    for (char *slash; (slash = strrchr(way, '/')) && slash != way;) {
+        *slash = '\0';
+        if (stat(way, &st) < 0)
+            return error_set(err, errno, "%s", way);
+        if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH))
+            return error_set(err, 0,
+                             "%s: not a directory that only root may write (uid %u, mode %04o)",
+                             way, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+    }
+    return mount_source_check(real, err);
+}
+
+/* What runs as root: the tool by its timer, the module in sshd. */
+static void look_at_roots(const char *path, struct check *check)
+{
+    static const char why[] = "root runs it: whoever can write it is root";
+    cleanup_error struct error *err = NULL;
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return;
+    if (!is_roots_alone(&st))
+        check_add(check, FINDING_HOLE, "program-writable",
+                  text_format("%s: not a regular file that only root may write (uid %u, mode %04o)",
+                              path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777),
+                  why, text_format("chown root:root %s && chmod go-w %s", path, path));
+    else if (way_check(path, &err) < 0)
+        check_add(check, FINDING_HOLE, "program-writable", text_format("%s", error_text(err)), why,
+                  mend_way(path));
+}
 
 static void look_at_program(const char *path, const char *why, struct check *check)
 {
@@ -25,7 +74,7 @@ static void look_at_program(const char *path, const char *why, struct check *che
                   text_format("%s: %s", path, strerror(errno)), why, text_format("make install"));
         return;
     }
-    if (!S_ISREG(st.st_mode) || st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH)) {
+    if (!is_roots_alone(&st)) {
         check_add(
             check, FINDING_HOLE, "program-writable",
             text_format("%s: not a regular file that only root may write (uid %u, mode %04o)", path,
@@ -37,7 +86,7 @@ static void look_at_program(const char *path, const char *why, struct check *che
     if (mount_source_check(path, &err) < 0)
         check_add(check, FINDING_HOLE, "program-writable", text_format("%s", error_text(err)),
                   "whoever can put another program there runs code as each user who logs in",
-                  text_format("%s", ""));
+                  mend_way(path));
     if ((st.st_mode & 07777) != 0711)
         check_add(
             check, FINDING_PROBLEM, "program-mode",
@@ -99,7 +148,7 @@ static void look_at_runtime(const char *path, struct check *check)
         check_add(check, FINDING_NOTE, "runtime-disk",
                   text_format("runtime_dir %s is not on a tmpfs", path),
                   "locks of before a reboot stay until a sweep finds them; berth-reap.timer does",
-                  text_format("runtime_dir = \"/run/berth\""));
+                  text_format("runtime_dir = \"/run/berth\", where /run is one"));
 }
 
 /* Where pam_berth vouches: what root didn't make there proves nothing. */
@@ -138,24 +187,31 @@ static void look_at_slots(const struct policy *p, struct check *check)
                           p->runtime_dir));
 }
 
-static void look_at_file(const char *option, const char *path, enum trust trust,
-                         struct check *check)
+/* The sftp-server that containers run. */
+static void look_at_bundle(const char *folder, struct check *check)
 {
     cleanup_error struct error *err = NULL;
+    struct bundle bundle;
 
-    if (!path)
+    if (bundle_look(&bundle, folder, &err) < 0) {
+        check->findings.failed = true;
         return;
-    cleanup_fd int fd = file_open_trusted(path, trust, SECRET_MAX, &err);
-    if (fd < 0)
-        check_add(check, trust == TRUST_SECRET ? FINDING_HOLE : FINDING_PROBLEM,
-                  trust == TRUST_SECRET ? "secret" : "tls-file",
-                  text_format("%s: %s", option, error_text(err)),
-                  trust == TRUST_SECRET
-                      ? "it is worth the engine, which is root, or the registry's "
-                        "account; logins are refused meanwhile"
-                      : "logins are refused meanwhile",
-                  text_format("chown root %s && chmod %s %s", path,
-                              trust == TRUST_SECRET ? "0640" : "0644", path));
+    }
+    if (bundle.state == BUNDLE_STALE)
+        check_add(check, FINDING_PROBLEM, "sftp-bundle-stale",
+                  text_format("the sftp-server that containers run is an old one: %s", bundle.why),
+                  "what an upgrade has mended, sessions still have; berth-reap.timer sees to that",
+                  text_format("berth bundle"));
+    if (bundle.state == BUNDLE_MISSING)
+        check_add(check, FINDING_NOTE, "sftp-bundle-missing",
+                  text_format("no sftp-server for containers: %s", bundle.why),
+                  "sftp works in images that have one of their own alone, and sftp_audit = auto "
+                  "logs none of it",
+                  text_format("%s", bundle_host_server()
+                                        ? "berth bundle"
+                                        : "install OpenSSH's sftp-server, then berth "
+                                          "bundle"));
+    bundle_free(&bundle);
 }
 
 void host_look(const struct policy *p, struct check *check)
@@ -166,13 +222,12 @@ void host_look(const struct policy *p, struct check *check)
                     "ForceCommand is the only lock",
                     check);
     look_at_program(BERTH_LIBEXECDIR "/guest/berth-guest", "the direct channel needs it", check);
+    look_at_roots(BERTH_SBINDIR "/berth", check);
+    look_at_roots(BERTH_PAMDIR "/" PAM_MODULE, check);
     look_at_guest_folder(BERTH_LIBEXECDIR "/guest", check);
     look_at_guest_folder(BERTH_LIBEXECDIR "/guest/run", check);
+    look_at_bundle(BERTH_LIBEXECDIR "/guest", check);
     look_at_runtime(p->runtime_dir, check);
     look_at_connections(p->runtime_dir, check);
     look_at_slots(p, check);
-    look_at_file("tls_ca", p->engine.tls_ca, TRUST_PUBLIC, check);
-    look_at_file("tls_cert", p->engine.tls_cert, TRUST_PUBLIC, check);
-    look_at_file("tls_key", p->engine.tls_key, TRUST_SECRET, check);
-    look_at_file("registry_config", p->engine.registry_config, TRUST_SECRET, check);
 }

@@ -1,5 +1,4 @@
-/* What berth itself needs of the machine: its programs, its runtime directory, files
- * with secrets. */
+/* What berth itself needs of the machine: its programs, its runtime directory. */
 #ifndef BERTH_CHECK_HOST_H
 #define BERTH_CHECK_HOST_H
 

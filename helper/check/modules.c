@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #define SERVICE "sshd"
-#define SSHRC   "/etc/ssh/sshrc"
 
 bool modules_read(struct stacks *stacks, struct check *check)
 {
@@ -19,7 +18,7 @@ bool modules_read(struct stacks *stacks, struct check *check)
     check_add(check, FINDING_PROBLEM, "pam-unknown",
               text_format("the PAM stack of sshd can't be read: %s", error_text(err)),
               "PAM refuses all logins over such a line; no door of the stack was looked at",
-              text_format("%s", ""));
+              text_format("correct what is said of %s/" SERVICE ": pam.conf(5)", check->pam_dir));
     return false;
 }
 
@@ -52,11 +51,17 @@ static bool holds(const char *list, const char *group)
     return false;
 }
 
-bool modules_grants(const struct stacks *stacks, const char *group)
+const char *modules_granted(const struct stacks *stacks)
 {
     const struct stack *stack = &stacks->types[STACK_AUTH];
     size_t at = turn_of(stack);
-    const char *list = at < stack->count ? stack_argument(&stack->entries[at], "groups") : NULL;
+
+    return at < stack->count ? stack_argument(&stack->entries[at], "groups") : NULL;
+}
+
+bool modules_grants(const struct stacks *stacks, const char *group)
+{
+    const char *list = modules_granted(stacks);
 
     return list && holds(list, group);
 }
@@ -279,7 +284,9 @@ static void look_at_name(const struct stacks *stacks, const struct subject *s, s
                              "one may signal or read, the other may"
                            : "nobody vouches for the name that logged in: these logins are "
                              "refused",
-            .mend = text_format("%s", vouched ? "" : "session required " PAM_MODULE));
+            .mend = text_format("%s", vouched ? "another uid for one of them, unless they are one "
+                                                "person's"
+                                              : "session required " PAM_MODULE));
 }
 
 static bool is_listed(const char *shell)

@@ -14,7 +14,9 @@ void modules_look_for(const struct stacks *stacks, const struct subject *subject
 
 /* Whether pam_berth has its turn in this stack. */
 bool modules_has_berth(const struct stacks *stacks, enum stack_type type);
-/* Whether it is to grant the group. */
+/* Which groups it is to grant, "docker,berth-secrets"; NULL: none. */
+const char *modules_granted(const struct stacks *stacks);
+/* Whether that is one of them. */
 bool modules_grants(const struct stacks *stacks, const char *group);
 
 #endif

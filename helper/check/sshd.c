@@ -2,7 +2,7 @@
 
 #include "check/sshd.h"
 
-#include "check/capture.h"
+#include "base/capture.h"
 
 #include <ctype.h>
 #include <errno.h>

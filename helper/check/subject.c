@@ -2,8 +2,11 @@
 
 #include "check/subject.h"
 
+#include "session/nss_alarm.h"
+
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,17 +40,21 @@ static void list_accounts(struct listing *listing, struct check *check)
 {
     const struct passwd *entry;
 
+    nss_alarm_on_check("accounts", "*");
     setpwent();
-    while (listing->names.count < ACCOUNTS_MAX && (entry = getpwent()))
+    while (listing->names.count < ACCOUNTS_MAX && (entry = getpwent())) {
         if (listing_add(listing, entry) < 0)
             check->findings.failed = true;
+        nss_alarm_on_check("accounts", "*");
+    }
     endpwent();
+    nss_alarm_off();
     if (listing->names.count >= ACCOUNTS_MAX)
         check_add(check, FINDING_NOTE, "accounts-many",
                   text_format("only the first %d accounts that NSS "
                               "lists were looked at",
                               ACCOUNTS_MAX),
-                  "", text_format("berth check --user NAME"));
+                  "the others weren't", text_format("berth check --user NAME"));
 }
 
 struct mapping {
@@ -74,11 +81,12 @@ static char *find_twin(const struct listing *listing, const struct account *acco
 
 static void add_unknown(struct check *check, const struct error *err, const char *user)
 {
-    const struct finding finding = {.severity = FINDING_PROBLEM,
-                                    .id = "account-unknown",
-                                    .what = text_format("%s", error_text(err)),
-                                    .why = "his logins are refused",
-                                    .mend = text_format("%s", "")};
+    const struct finding finding = {
+        .severity = FINDING_PROBLEM,
+        .id = "account-unknown",
+        .what = text_format("%s", error_text(err)),
+        .why = "his logins are refused",
+        .mend = text_format("getent passwd USER: what NSS says of him")};
 
     findings_add(&check->findings, &finding, user);
 }
@@ -91,7 +99,10 @@ static void consider(struct subjects *subjects, struct check *check, const struc
     struct mapping m = {0};
     const struct account *account = &person->account;
 
-    if (policy_sections(check->config, account, take_section, &m, &err) < 0)
+    nss_alarm_on_check("account", account->name);
+    int rc = policy_sections(check->config, account, take_section, &m, &err);
+    nss_alarm_off();
+    if (rc < 0)
         add_unknown(check, err, account->name);
     if (asked && !err && !m.mapped)
         findings_add(&check->findings,
@@ -126,7 +137,10 @@ static void consider_name(struct subjects *subjects, struct check *check,
     cleanup_error struct error *err = NULL;
     struct person person;
 
-    if (person_find(&person, name, &err) == 0) {
+    nss_alarm_on_check("account", name);
+    int rc = person_find(&person, name, &err);
+    nss_alarm_off();
+    if (rc == 0) {
         person.account.groups = &person.groups;
         consider(subjects, check, listing, &person, asked);
         return;
@@ -147,8 +161,8 @@ void subjects_find(struct subjects *subjects, struct check *check)
         consider_name(subjects, check, &listing, names->items[i], asked);
     if (subjects->count >= SUBJECTS_MAX)
         check_add(check, FINDING_NOTE, "accounts-many",
-                  text_format("only the first %d users were looked at", SUBJECTS_MAX), "",
-                  text_format("berth check --user NAME"));
+                  text_format("only the first %d users were looked at", SUBJECTS_MAX),
+                  "the others weren't", text_format("berth check --user NAME"));
     /* They have moved while the array grew. */
     for (size_t i = 0; i < subjects->count; i++)
         subjects->items[i].person.account.groups = &subjects->items[i].person.groups;
@@ -181,7 +195,9 @@ bool subject_is_shut(const struct subject *subject)
 
 static bool in_group(const struct strings *groups, gid_t gid)
 {
+    nss_alarm_on_check("group", "of a home");
     const struct group *group = getgrgid(gid);
+    nss_alarm_off();
 
     for (size_t i = 0; group && i < groups->count; i++)
         if (strcmp(groups->items[i], group->gr_name) == 0)

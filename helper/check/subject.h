@@ -13,6 +13,7 @@
 #define BERTH_SHELL   BERTH_LIBEXECDIR "/berth-shell"
 #define BERTH_SESSION BERTH_LIBEXECDIR "/berth-session"
 #define PAM_MODULE    "pam_berth.so"
+#define SSHRC         "/etc/ssh/sshrc"
 
 struct subject {
     struct person person;

@@ -170,6 +170,7 @@ int container_ask(struct engine *engine, const char *name, struct container_stat
     }
     state->running = json_object_get_boolean(reply_member(now, "Running", json_type_boolean));
     state->paused = json_object_get_boolean(reply_member(now, "Paused", json_type_boolean));
+    state->dead = json_object_get_boolean(reply_member(now, "Dead", json_type_boolean));
     /* The zero time of Go's, "0001-01-01T00:00:00Z", until then. */
     const char *at = json_object_get_string(reply_member(now, "StartedAt", json_type_string));
     state->started = !at || strncmp(at, "0001-", 5) != 0;

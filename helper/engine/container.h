@@ -47,6 +47,7 @@ struct container_state {
     pid_t pid;                 /* 0 where it doesn't run */
     bool running, paused;
     bool started; /* it has run, once at least: there may be files in it */
+    bool dead;    /* its removal has begun, and has not ended: nothing starts it again */
 };
 /* Asks, and hands each label of the container to `label`. ERROR_NOT_FOUND: there
  * is none of that name. */

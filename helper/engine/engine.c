@@ -2,7 +2,10 @@
 
 #include "engine/engine.h"
 
+#include "engine/reply.h"
+
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,4 +99,22 @@ int engine_call(struct engine *engine, const char *method, const char *path, con
     cleanup_call struct http_call *c = engine_start(engine, method, path, body, timeout_ms, err);
 
     return c ? http_finish(engine_http(engine), c, err) : -1;
+}
+
+char *engine_default_runtime(struct engine *engine, struct error **err)
+{
+    cleanup_call struct http_call *c = engine_start(engine, "GET", "/info", NULL, ENGINE_CONTROL_MS,
+                                                    err);
+
+    if (!c || http_finish(engine_http(engine), c, err) < 0)
+        return NULL;
+    struct json_object *reply = reply_object(c);
+    const char *said = reply ? json_object_get_string(
+                                   reply_member(reply, "DefaultRuntime", json_type_string))
+                             : NULL;
+    char *runtime = said ? strdup(said) : NULL;
+    json_object_put(reply);
+    if (!runtime)
+        error_set(err, 0, "engine: info: the answer has no DefaultRuntime");
+    return runtime;
 }

@@ -30,6 +30,10 @@ int engine_settle(struct engine *engine, struct error **err);
 /* Whether the settled version is at least 1.MINOR. */
 bool engine_has(const struct engine *engine, int minor);
 
+/* The name of the runtime that it gives containers for which none is named, which the
+ * caller frees. NULL on failure. */
+char *engine_default_runtime(struct engine *engine, struct error **err);
+
 /* A call with a body of JSON, or NULL, and its limit in milliseconds (0: none).
  * NULL on failure. */
 struct http_call *engine_start(struct engine *engine, const char *method, const char *path,

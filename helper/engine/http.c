@@ -210,7 +210,8 @@ static CURLcode set_method(struct http_call *call, const struct http_request *re
     if (!body && strcmp(request->method, "POST") == 0)
         body = "";
     if (body)
-        rc = curl->easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
+        rc = curl->easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE,
+                               (long)(request->body_type ? request->body_len : strlen(body)));
     if (!rc && body)
         rc = curl->easy_setopt(call->easy, CURLOPT_COPYPOSTFIELDS, body);
     if (!rc)
@@ -242,8 +243,12 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
     }
     /* curl would wait for "100 Continue" before a body of over 1 KiB. */
     call->headers = curl->slist_append(NULL, "Expect:");
-    if (request->body)
-        call->headers = curl->slist_append(call->headers, "Content-Type: application/json");
+    if (request->body) {
+        char type[64];
+        snprintf(type, sizeof type, "Content-Type: %s",
+                 request->body_type ? request->body_type : "application/json");
+        call->headers = curl->slist_append(call->headers, type);
+    }
     if (request->header)
         call->headers = curl->slist_append(call->headers, request->header);
     CURLcode rc = curl->easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);

@@ -45,12 +45,14 @@ const char *http_version(const struct http *http);
 void http_set_watch(struct http *http, const struct http_watch *watch);
 
 struct http_request {
-    const char *method; /* "POST" */
-    const char *path;   /* "/containers/create?name=x", escaped by the caller */
-    const char *body;   /* JSON text, or NULL */
-    const char *header; /* one more header line, or NULL */
-    long timeout_ms;    /* for the whole call; 0: none */
-    long idle_ms;       /* the call fails after so long without a byte; 0: never */
+    const char *method;    /* "POST" */
+    const char *path;      /* "/containers/create?name=x", escaped by the caller */
+    const char *body;      /* JSON text, or NULL */
+    size_t body_len;       /* where it is no text: its bytes, of */
+    const char *body_type; /* this type (Content-Type); else 0 and NULL */
+    const char *header;    /* one more header line, or NULL */
+    long timeout_ms;       /* for the whole call; 0: none */
+    long idle_ms;          /* the call fails after so long without a byte; 0: never */
     /* Gets the body's bytes of a 2xx reply as they come, in place of keeping
      * them; not 0 ends the call with ERROR_OTHER. */
     int (*sink)(void *data, const char *bytes, size_t len);

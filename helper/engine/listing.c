@@ -47,6 +47,7 @@ static void visit_one(struct json_object *o, listing_visit *visit, void *data)
         container.created = json_object_get_int64(created);
     state = reply_member(o, "State", json_type_string);
     container.started = !state || strcmp(json_object_get_string(state), "created") != 0;
+    container.dead = state && strcmp(json_object_get_string(state), "dead") == 0;
     container.labels = reply_member(o, "Labels", json_type_object);
     /* It goes into paths. */
     if (container.id[0] && container.id[strspn(container.id, "0123456789abcdef")] == '\0')

@@ -14,6 +14,7 @@ struct listed {
     const char *name;  /* without the API's "/"; "" where it has none */
     long long created; /* s since the epoch, by the engine's clock; 0 unknown */
     bool started;      /* once at least, as far as its state tells */
+    bool dead;         /* its removal has begun, and has not ended */
     struct json_object *labels;
 };
 typedef void listing_visit(void *data, const struct listed *container);

@@ -76,15 +76,24 @@ static int place_descriptors(const struct program *p)
     return 0;
 }
 
-static void default_signals(void)
+/* What the guest has blocked. It ignores nothing and neither does what it starts. */
+static void unblock_signals(void)
 {
     sigset_t none;
 
-    for (int n = 1; n <= SIGRTMAX; n++)
-        if (n != SIGKILL && n != SIGSTOP)
-            signal(n, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* text_format(), but for what printf(3) touches: four pages of code and data in a process
+ * that has just been forked. */
+static char *join(const char *a, const char *b)
+{
+    struct text t = {0};
+
+    text_puts(&t, a);
+    text_puts(&t, b);
+    return text_take(&t);
 }
 
 static bool same_name(const char *a, const char *b)
@@ -125,7 +134,7 @@ int program_environment(struct strings *env, char **base, const struct strings *
         if (strchr(*base, '=') && environment_put(env, *base) < 0)
             return -1;
     if (shell) {
-        cleanup_string char *entry = text_format("SHELL=%s", shell);
+        cleanup_string char *entry = join("SHELL=", shell);
         if (!entry || environment_put(env, entry) < 0)
             return -1;
     }
@@ -170,7 +179,7 @@ static _Noreturn void fail_account(uid_t uid)
     struct text t = {0};
 
     text_printf(&t,
-                "the image's /etc/passwd has no line for uid %u, which its sftp-server needs: add "
+                "the image's /etc/passwd has no line for uid %u, which sftp-server needs: add "
                 "one to the image, or set user in berth.conf to one that it has",
                 (unsigned)uid);
     fail(3, &t);
@@ -198,10 +207,11 @@ static _Noreturn void run_one_of(const struct start *start, char **env)
     fail_path(3, "cannot run", start->programs.items[start->programs.count - 1], "");
 }
 
-static _Noreturn void run_shell(const struct start *start, const char *shell, char **env)
+/* Comes back where execve fails. */
+static void try_shell(const struct start *start, const char *shell, char **env)
 {
     const char *name = strrchr(shell, '/') + 1;
-    cleanup_string char *login = text_format("-%s", name);
+    cleanup_string char *login = join("-", name);
     char option[] = "-c", nothing[] = ":";
     char *argv[] = {login, NULL, NULL, NULL};
 
@@ -211,36 +221,105 @@ static _Noreturn void run_shell(const struct start *start, const char *shell, ch
         argv[2] = start->kind == START_COMMAND ? start->argv.items[0] : nothing;
     }
     execve(shell, argv, env);
-    fail_path(3, "cannot run the shell", shell, exec_advice(shell));
+}
+
+/* The terminal's own name, not that of the one on the host. */
+static int put_terminal(struct strings *env)
+{
+    static const char name[] = "SSH_TTY=";
+    char entry[sizeof name + 64];
+    ssize_t n = readlink("/proc/self/fd/0", entry + sizeof name - 1, 64);
+
+    if (n <= 0)
+        return 0;
+    memcpy(entry, name, sizeof name - 1);
+    entry[sizeof name - 1 + (size_t)n] = '\0';
+    return environment_put(env, entry);
+}
+
+static void make_environment(struct strings *env, const struct program *p, const char *shell)
+{
+    const struct start *start = p->start;
+
+    *env = (struct strings){0};
+    if (program_environment(env, p->environment, &start->env, shell) < 0 ||
+        (start->tty && !environment_has(&start->env, "SSH_TTY=") && put_terminal(env) < 0))
+        fail_text(3, "out of memory");
+}
+
+/* One is run before it is looked at: each look at an image's file may be a question to
+ * a process (FUSE), and most logins need none. */
+static _Noreturn void run_shell(const struct program *p, const struct strings *shells)
+{
+    const struct start *start = p->start;
+
+    for (size_t i = 0; i < shells->count; i++) {
+        const char *shell = shells->items[i];
+        struct strings env;
+        make_environment(&env, p, shell);
+        try_shell(start, shell, env.items);
+        const int error = errno;
+        const bool this_one = start->shell[0] || shell_can_run(shell);
+        errno = error;
+        if (this_one)
+            fail_path(3, "cannot run the shell", shell, exec_advice(shell));
+        strings_free(&env);
+    }
+    fail_text(3, "no shell: the image has neither its user's of /etc/passwd, nor /bin/bash, nor "
+                 "/bin/sh: name one in berth.conf: shell = \"/path\"");
+}
+
+/* Its SHELL is for what it may start. */
+static _Noreturn void run_program(const struct program *p, const struct strings *shells)
+{
+    struct strings env;
+    size_t i = 0;
+
+    while (i < shells->count && !p->start->shell[0] && !shell_can_run(shells->items[i]))
+        i++;
+    make_environment(&env, p, i < shells->count ? shells->items[i] : NULL);
+    if (any_there(p->start) && !shell_has_account(getuid()))
+        fail_account(getuid());
+    run_one_of(p->start, env.items);
+}
+
+/* Where neither berth.conf nor the image says where; as login(1), elsewhere where there is
+ * none. */
+static void enter_home(const struct start *start)
+{
+    static const char name[] = "HOME=";
+    char cwd[2];
+
+    if (!getcwd(cwd, sizeof cwd))
+        return;
+    for (size_t i = 0; i < start->env.count; i++)
+        if (strncmp(start->env.items[i], name, sizeof name - 1) == 0 &&
+            chdir(start->env.items[i] + sizeof name - 1) < 0)
+            return;
 }
 
 /* The descriptors are in place: the report is 3. */
 static _Noreturn void run(const struct program *p)
 {
     const struct start *start = p->start;
-    struct strings env = {0};
+    struct strings shells = {0};
 
-    umask(022);
+    umask((mode_t)start->umask);
     if (start->cwd[0] && chdir(start->cwd) < 0)
         fail_path(3, "cannot enter", start->cwd, "");
-    cleanup_string char *shell = shell_find(start->shell);
-    if (!shell && start->kind != START_PROGRAM)
-        fail_text(3,
-                  "no shell: the image has neither its user's of /etc/passwd, nor /bin/bash, nor "
-                  "/bin/sh: name one in berth.conf: shell = \"/path\"");
-    if (program_environment(&env, p->environment, &start->env, shell) < 0)
+    if (!start->cwd[0])
+        enter_home(start);
+    if (shell_candidates(&shells, start->shell) < 0)
         fail_text(3, "out of memory");
-    if (start->kind == START_PROGRAM && any_there(start) && !shell_has_account(getuid()))
-        fail_account(getuid());
     if (start->kind == START_PROGRAM)
-        run_one_of(start, env.items);
-    run_shell(start, shell, env.items);
+        run_program(p, &shells);
+    run_shell(p, &shells);
 }
 
 void program_run(const struct program *p)
 {
     setsid();
-    default_signals();
+    unblock_signals();
     if (p->start->tty && ioctl(p->fds[0], TIOCSCTTY, 0) < 0)
         fail_path(p->report, "cannot take the terminal", "/dev/tty", "");
     if (place_descriptors(p) < 0)

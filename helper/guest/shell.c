@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -73,24 +72,12 @@ char *shell_of_passwd(const char *text, size_t len, uid_t uid)
     return strndup(shell, n);
 }
 
+/* It may be anything, a FIFO too: reading waits for nobody, and ends. */
 static char *read_passwd(size_t *len)
 {
-    struct stat st;
     cleanup_fd int fd = open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    char *text = NULL;
 
-    *len = 0;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !(text = malloc(SHELL_PASSWD_MAX)))
-        return NULL;
-    while (*len < SHELL_PASSWD_MAX) {
-        ssize_t n = read(fd, text + *len, SHELL_PASSWD_MAX - *len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        *len += (size_t)n;
-    }
-    return text;
+    return fd < 0 ? NULL : file_read_all(fd, SHELL_PASSWD_MAX, len);
 }
 
 bool shell_has_account(uid_t uid)
@@ -103,7 +90,7 @@ bool shell_has_account(uid_t uid)
     return found;
 }
 
-static bool can_run(const char *path)
+bool shell_can_run(const char *path)
 {
     struct stat st;
 
@@ -119,21 +106,20 @@ static bool turns_away(const char *path)
     return strcmp(name, "nologin") == 0 || strcmp(name, "false") == 0;
 }
 
-char *shell_find(const char *wanted)
+int shell_candidates(struct strings *shells, const char *wanted)
 {
-    static const char *const usual[] = {"/bin/bash", "/bin/sh"};
     size_t len;
 
     if (wanted[0])
-        return strdup(wanted);
+        return strings_add(shells, wanted);
     char *text = read_passwd(&len);
-    char *shell = text ? shell_of_passwd(text, len, getuid()) : NULL;
+    char *own = text ? shell_of_passwd(text, len, getuid()) : NULL;
     free(text);
-    if (shell && !turns_away(shell) && can_run(shell))
-        return shell;
-    free(shell);
-    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
-        if (can_run(usual[i]))
-            return strdup(usual[i]);
-    return NULL;
+    if (own && turns_away(own)) {
+        free(own);
+        own = NULL;
+    }
+    if (own && strings_take(shells, own) < 0)
+        return -1;
+    return strings_add(shells, "/bin/bash") < 0 ? -1 : strings_add(shells, "/bin/sh");
 }

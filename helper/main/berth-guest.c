@@ -28,6 +28,14 @@ static int fail(const char *what)
     return 1;
 }
 
+/* What whoever started the container had ignored, its programs don't. */
+static void default_signals(void)
+{
+    for (int n = 1; n <= SIGRTMAX; n++)
+        if (n != SIGKILL && n != SIGSTOP)
+            signal(n, SIG_DFL);
+}
+
 static void block_signals(void)
 {
     sigset_t heeded;
@@ -68,6 +76,7 @@ int main(int argc, char **argv)
         return fail("cannot open /dev/null");
     /* A START's memory goes back when it is freed; by itself glibc keeps some MiB. */
     mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+    default_signals();
     block_signals();
     raise_limit(&setting.files);
     if (creator_meet(&creator, &err) < 0)

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "base/file.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "session/outcome.h"
 #include "session/session.h"
@@ -41,6 +42,9 @@ static const char usage[] =
     "or 128+n (attach); 254 where berth refused or failed, with a line on stderr\n"
     "that says why.\n"
     "See berth-session(8), berth.conf(5).\n";
+
+/* By a login into a running container, with a short berth.conf. */
+enum { HEAP_USED = 80 * 1024 };
 
 /* Nobody of the same uid looks into it, no child gains anything, nothing of it
  * lands on disk. */
@@ -107,6 +111,7 @@ int main(int argc, char **argv)
     int option;
 
     protect();
+    process_expect(HEAP_USED);
     signal(SIGPIPE, SIG_IGN); /* a closed stderr is an error to handle */
     opterr = 0;
     if (fd_own_only() < 0 || take_environment(&env) < 0) {

@@ -28,7 +28,7 @@ _berth() {
         mapfile -t COMPREPLY < <(compgen -u -- "$cur")
         return
         ;;
-    --config | --output | --sshd-config | --pam-dir)
+    --config | --output | --sshd-config | --pam-dir | --sftp-server)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return

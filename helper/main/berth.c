@@ -1,6 +1,7 @@
 /* berth: the administrator's tool. berth(8). */
 #include "config.h"
 
+#include "main/bundle_command.h"
 #include "main/check_command.h"
 #include "main/enter_command.h"
 #include "main/explain_command.h"
@@ -32,6 +33,7 @@ static const struct command {
     {"enter", enter_command, "a shell or a command in a user's running container"},
     {"metrics", metrics_command, "print what is counted, for monitoring"},
     {"reap", reap_command, "remove the containers that no session needs any more"},
+    {"bundle", bundle_command, "copy this machine's sftp-server to where containers run it"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -85,6 +87,7 @@ int main(int argc, char **argv)
         fputs("berth: cannot set itself up\n", stderr);
         return 1;
     }
+    signal(SIGCHLD, SIG_DFL); /* whoever started it may have its children forgotten */
     signal(SIGPIPE, SIG_IGN); /* an engine that hangs up is an error to handle */
     opterr = 0;
     if (strcmp(name, "--help") == 0)

@@ -5,7 +5,6 @@
 #include "check/check.h"
 #include "main/command.h"
 
-#include <getopt.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -139,55 +138,20 @@ static int run(struct check *check, bool json)
     return command_finish(NAME, status);
 }
 
-/* 0: go on; else the exit status less one. */
-static int take_option(int option, struct check *check, struct strings *users, bool *json)
-{
-    switch (option) {
-    case 'c':
-        check->config = optarg;
-        return 0;
-    case 'j':
-        *json = true;
-        return 0;
-    case 'u':
-        return strings_add(users, optarg) < 0 ? 2 : 0;
-    case 's':
-        check->sshd_config = optarg;
-        return 0;
-    case 'p':
-        check->pam_dir = optarg;
-        return 0;
-    case 'h':
-        return fputs(usage, stdout) < 0 || fflush(stdout) != 0 ? 2 : 1;
-    default:
-        command_say(NAME, "unknown option, or one without its value: see berth check --help");
-        return 3;
-    }
-}
-
 int check_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"user", required_argument, NULL, 'u'},
-                                            {"sshd-config", required_argument, NULL, 's'},
-                                            {"pam-dir", required_argument, NULL, 'p'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct command_usage how = {.command = NAME, .help = usage};
     cleanup_strings struct strings users = {0};
     struct check check = {.config = BERTH_CONFIG, .pam_dir = "/etc/pam.d", .users = &users};
     bool json = false;
-    int option, taken = 0;
+    const struct command_option options[] = {
+        {"config", .value = &check.config},   {"json", .flag = &json},
+        {"user", .values = &users},           {"sshd-config", .value = &check.sshd_config},
+        {"pam-dir", .value = &check.pam_dir}, {.name = NULL}};
+    int status;
 
-    while (taken == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        taken = take_option(option, &check, &users, &json);
-    if (taken > 0)
-        return taken - 1;
-    if (optind < argc) {
-        command_say(NAME, "takes no arguments: see berth check --help");
-        return 2;
-    }
-    int status = run(&check, json);
+    if (command_options(&how, options, argc, argv, &status))
+        status = run(&check, json);
     check_free(&check);
     return status;
 }

@@ -2,11 +2,15 @@
 
 #include "main/enter_command.h"
 
+#include "base/file.h"
 #include "main/command.h"
 #include "session/enter.h"
+#include "session/nss.h"
 #include "session/outcome.h"
 
-#include <getopt.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,11 +37,30 @@ static int refuse(const struct error *err)
     return OUTCOME_REFUSED;
 }
 
+static void on_failed(void *data, const char *what)
+{
+    (void)data;
+    command_say(NAME, what);
+}
+
+/* Who logged in, whatever became of his uid since (credentials of the login,
+ * audit_setloginuid(3)); -1 where nobody did. */
+static long long login_uid(void)
+{
+    char text[16] = "";
+    cleanup_fd int fd = open("/proc/self/loginuid", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    char *end;
+    unsigned long uid = strtoul(text, &end, 10);
+
+    return n <= 0 || end == text || uid >= UINT32_MAX ? -1 : (long long)uid;
+}
+
 static int run(const struct enter *wanted, const char *user)
 {
     struct enter enter = *wanted;
     cleanup_error struct error *err = NULL;
-    cleanup_person struct person person = {0};
+    cleanup_person struct person person = {0}, by = {0};
     cleanup_strings struct strings several = {0};
     int status = OUTCOME_REFUSED;
 
@@ -45,9 +68,15 @@ static int run(const struct enter *wanted, const char *user)
         command_say(NAME, "must be run as root: it is in anybody's container");
         return OUTCOME_REFUSED;
     }
-    if (person_find(&person, user, &err) < 0)
+    cleanup_nss struct nss nss = nss_open();
+    if (nss_ask(&nss, &(struct nss_query){.name = user, .groups = true}, &person, &err) < 0)
         return refuse(err);
     enter.account = &person.account;
+    enter.by_uid = login_uid();
+    if (enter.by_uid >= 0 &&
+        nss_try(&nss, &(struct nss_query){.uid = (uid_t)enter.by_uid}, &by, on_failed, NULL))
+        enter.by = by.account.name;
+    nss_close(&nss);
     if (enter_run(&enter, &several, &status, &err) == 0)
         return status;
     status = refuse(err);
@@ -58,37 +87,18 @@ static int run(const struct enter *wanted, const char *user)
 
 int enter_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"container", required_argument, NULL, 'n'},
-                                            {"root", no_argument, NULL, 'r'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct command_usage how = {
+        .command = NAME, .help = usage, .least = 1, .most = INT_MAX, .needs = "needs a USER"};
     cleanup_strings struct strings command = {0};
     struct enter enter = {.config = BERTH_CONFIG, .command = &command, .term = getenv("TERM")};
-    int option;
+    const struct command_option options[] = {{"config", .value = &enter.config},
+                                             {"container", .value = &enter.container},
+                                             {"root", .flag = &enter.root},
+                                             {.name = NULL}};
+    int status;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            enter.config = optarg;
-            break;
-        case 'n':
-            enter.container = optarg;
-            break;
-        case 'r':
-            enter.root = true;
-            break;
-        case 'h':
-            return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
-        default:
-            command_say(NAME, "unknown option, or one without its value: see berth enter --help");
-            return 2;
-        }
-    }
-    if (optind >= argc) {
-        command_say(NAME, "needs a USER: see berth enter --help");
-        return 2;
-    }
+    if (!command_options(&how, options, argc, argv, &status))
+        return status;
     for (int i = optind + 1; i < argc; i++)
         if (strings_add(&command, argv[i]) < 0)
             return OUTCOME_REFUSED;

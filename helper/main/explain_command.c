@@ -5,11 +5,12 @@
 #include "base/text.h"
 #include "main/command.h"
 #include "session/explain.h"
+#include "session/nss.h"
 
-#include <getopt.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NAME "explain"
 
@@ -197,8 +198,9 @@ static int run(const char *config, const char *user, bool json)
     cleanup_error struct error *err = NULL;
     cleanup_person struct person person = {0};
     cleanup_explanation struct explanation e = {0};
+    cleanup_nss struct nss nss = nss_open();
 
-    if (person_find(&person, user, &err) < 0 ||
+    if (nss_ask(&nss, &(struct nss_query){.name = user, .groups = true}, &person, &err) < 0 ||
         explanation_make(&e, config, &person.account, &err) < 0)
         return refuse(err);
     if (!e.mapped)
@@ -212,32 +214,14 @@ static int run(const char *config, const char *user, bool json)
 
 int explain_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct command_usage how = {
+        .command = NAME, .help = usage, .least = 1, .most = 1, .needs = "needs one USER"};
     const char *config = BERTH_CONFIG;
     bool json = false;
-    int option;
+    const struct command_option options[] = {
+        {"config", .value = &config}, {"json", .flag = &json}, {.name = NULL}};
+    int status;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            config = optarg;
-            break;
-        case 'j':
-            json = true;
-            break;
-        case 'h':
-            return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
-        default:
-            command_say(NAME, "unknown option, or one without its value: see berth explain --help");
-            return 2;
-        }
-    }
-    if (optind + 1 != argc) {
-        command_say(NAME, "needs one USER: see berth explain --help");
-        return 2;
-    }
-    return run(config, argv[optind], json);
+    return command_options(&how, options, argc, argv, &status) ? run(config, argv[optind], json)
+                                                               : status;
 }

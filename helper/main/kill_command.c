@@ -7,16 +7,16 @@
 #include "base/text.h"
 #include "main/command.h"
 #include "main/roster.h"
-#include "session/lease.h"
+#include "policy/policy.h"
+#include "session/audit.h"
+#include "session/reap.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 #include <unistd.h>
 
 enum {
@@ -27,18 +27,22 @@ enum {
 
 static const char usage[] =
     "Usage: berth kill [--config FILE] SESSION\n"
-    "       berth kill [--config FILE] --user USER\n"
+    "       berth kill [--config FILE] --user USER [--remove]\n"
     "Ends a session, or all that a user has now, and waits until they are gone. As\n"
     "root. It keeps nobody from logging in again.\n"
     "\n"
     "  SESSION        as berth ps and the log name it\n"
     "  --user USER    all sessions of this user: a name or a uid\n"
+    "  --remove       and his container (scope = user) with its files, also where he\n"
+    "                 keeps it (on_idle = stop)\n"
     "  --config FILE  the configuration [" BERTH_CONFIG "]\n"
     "  --help         this text\n"
     "\n"
     "Exit status: 0; 1 where there is no such session, or one could not be ended,\n"
     "said on stderr; 2 usage.\n"
     "See berth(8).\n";
+
+static const char needs[] = "takes one session, or --user and a user";
 
 /* Those whose pidfd has not told their end, up to `ms` from now. */
 static size_t await_ends(struct roster *roster, struct pollfd *fds, int ms)
@@ -78,21 +82,6 @@ static void describe(struct text *line, const struct present *present)
     text_puts(line, ")");
 }
 
-/* The session's name stands there without quotes, and is the user's word: with a blank
- * in it, it would say what comes next. */
-static void log_kill(const struct present *present)
-{
-    cleanup_text struct text line = {0};
-    const char *session = present->known ? present->entry.session : "";
-
-    text_puts(&line, "kill session=");
-    text_puts(&line, lease_is_key(session) ? session : "unknown");
-    text_puts(&line, " user=\"");
-    text_escape(&line, present->user, 200);
-    text_printf(&line, "\" uid=%u pid=%d", (unsigned)present->uid, (int)present->pid);
-    syslog(LOG_NOTICE, "%s", text_str(&line));
-}
-
 /* `forced`: only SIGKILL ended it. */
 static void tell(const struct present *present, bool forced)
 {
@@ -102,7 +91,15 @@ static void tell(const struct present *present, bool forced)
     printf("%s: %s\n", text_str(&line), forced ? "killed: it did not end by itself" : "ended");
 }
 
-static size_t end_all(struct roster *roster)
+static void log_kill(enum audit_format format, const struct present *present)
+{
+    audit_kill(format, &(struct audit_kill){.session = present->known ? present->entry.session : "",
+                                            .user = present->user,
+                                            .uid = present->uid,
+                                            .pid = present->pid});
+}
+
+static size_t end_all(struct roster *roster, enum audit_format format)
 {
     struct pollfd *fds = calloc(roster->count + 1, sizeof *fds);
     bool *forced = calloc(roster->count + 1, sizeof *forced);
@@ -110,7 +107,7 @@ static size_t end_all(struct roster *roster)
 
     if (fds && forced) {
         for (size_t i = 0; i < roster->count; i++)
-            log_kill(&roster->items[i]);
+            log_kill(format, &roster->items[i]);
         send_all(roster, SIGTERM);
         left = await_ends(roster, fds, END_MS);
         for (size_t i = 0; i < roster->count; i++)
@@ -136,21 +133,76 @@ static size_t end_all(struct roster *roster)
     return left;
 }
 
-static int run(const char *config, const char *user, const char *session)
+struct removal {
+    unsigned removed;
+    bool failed;
+};
+
+static void on_failed(void *data, const char *what)
 {
+    struct removal *removal = data;
+
+    removal->failed = true;
+    command_say("kill", what);
+}
+
+static void on_container(void *data, const struct reaped *reaped)
+{
+    struct removal *removal = data;
+    cleanup_string char *line = NULL;
+
+    if (!reaped->failure) {
+        printf("%s: removed\n", reaped->container);
+        removal->removed++;
+        return;
+    }
+    line = text_format("%s: left: %s", reaped->container, reaped->failure);
+    on_failed(removal, line ? line : "out of memory");
+}
+
+/* What he would find again at his next login. */
+static int remove_containers(const char *config, const char *user, struct nss *nss)
+{
+    struct removal removal = {0};
+    const struct reap_report report = {
+        .container = on_container, .failed = on_failed, .data = &removal};
+    struct reap_task task = {.config = config, .nss = nss, .discard = true};
+    cleanup_person struct person person = {0};
+    cleanup_error struct error *err = NULL;
+
+    int rc = roster_find_user(nss, user, &task.uid, &person, &err);
+    task.user = person.account.name;
+    if (rc < 0 || reap_run(&task, &report, &err) < 0)
+        on_failed(&removal, error_text(err));
+    printf("%u removed\n", removal.removed);
+    return removal.failed ? 1 : 0;
+}
+
+struct wanted {
+    const char *config, *user, *session;
+    bool remove;
+};
+
+static int run(const struct wanted *wanted)
+{
+    const char *config = wanted->config, *user = wanted->user, *session = wanted->session;
     struct roster roster = {0};
 
     if (geteuid() != 0) {
         command_say("kill", "must be run as root: it ends sessions of all users");
         return 1;
     }
-    cleanup_string char *runtime_dir = roster_runtime_dir("kill", config);
+    cleanup_policy struct policy *policy = roster_policy("kill", config);
+    if (!policy)
+        return 1;
+    cleanup_nss struct nss nss = nss_open();
     const struct roster_query query = {.command = "kill",
-                                       .runtime_dir = runtime_dir,
+                                       .runtime_dir = policy->runtime_dir,
+                                       .nss = &nss,
                                        .user = user,
                                        .session = session,
                                        .helpers = true};
-    if (!runtime_dir || roster_load(&roster, &query) < 0)
+    if (roster_load(&roster, &query) < 0)
         return 1;
     int rc = roster.failed ? 1 : 0;
     if (session && roster.count == 0) {
@@ -158,9 +210,11 @@ static int run(const char *config, const char *user, const char *session)
         command_say("kill", none ? none : "out of memory");
         rc = 1;
     } else {
-        size_t left = end_all(&roster);
+        size_t left = end_all(&roster, policy->audit_format);
         printf("%zu ended\n", roster.count - left);
         rc = left > 0 ? 1 : rc;
+        if (wanted->remove && left == 0 && remove_containers(config, user, &nss) != 0)
+            rc = 1;
     }
     roster_free(&roster);
     return command_finish("kill", rc);
@@ -168,31 +222,21 @@ static int run(const char *config, const char *user, const char *session)
 
 int kill_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"user", required_argument, NULL, 'u'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    const char *config = BERTH_CONFIG, *user = NULL;
-    int option;
+    static const struct command_usage how = {
+        .command = "kill", .help = usage, .most = 1, .needs = needs};
+    struct wanted wanted = {.config = BERTH_CONFIG};
+    const struct command_option options[] = {{"config", .value = &wanted.config},
+                                             {"user", .value = &wanted.user},
+                                             {"remove", .flag = &wanted.remove},
+                                             {.name = NULL}};
+    int status;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            config = optarg;
-            break;
-        case 'u':
-            user = optarg;
-            break;
-        case 'h':
-            return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
-        default:
-            command_say("kill", "unknown option, or one without its value: see berth kill --help");
-            return 2;
-        }
-    }
-    if (argc - optind != (user ? 0 : 1)) {
-        command_say("kill", "takes one session, or --user and a user: see berth kill --help");
-        return 2;
-    }
-    return run(config, user, user ? NULL : argv[optind]);
+    if (!command_options(&how, options, argc, argv, &status))
+        return status;
+    if ((optind < argc) == (wanted.user != NULL))
+        return command_misused("kill", needs);
+    if (wanted.remove && !wanted.user)
+        return command_misused("kill", "--remove goes with --user");
+    wanted.session = wanted.user ? NULL : argv[optind];
+    return run(&wanted);
 }

@@ -6,14 +6,13 @@
 #include "base/text.h"
 #include "main/command.h"
 #include "main/roster.h"
+#include "policy/policy.h"
 #include "session/lease.h"
 #include "session/metrics.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,10 +44,19 @@ struct row {
 
 struct book {
     const char *runtime_dir;
+    struct nss *nss;
     bool by_user, failed;
     struct row *rows;
     size_t count;
 };
+
+static void on_failed(void *data, const char *what)
+{
+    struct book *book = data;
+
+    book->failed = true;
+    command_say("metrics", what);
+}
 
 static struct row *row_of(struct book *book, uid_t uid)
 {
@@ -63,8 +71,10 @@ static struct row *row_of(struct book *book, uid_t uid)
     *row = (struct row){.uid = uid};
     if (!book->by_user)
         return row;
-    const struct passwd *pw = getpwuid(uid);
-    row->user = pw ? strdup(pw->pw_name) : text_format("uid %u", (unsigned)uid);
+    cleanup_person struct person person = {0};
+    row->user = nss_try(book->nss, &(struct nss_query){.uid = uid}, &person, on_failed, book)
+                    ? strdup(person.account.name)
+                    : text_format("uid %u", (unsigned)uid);
     return row;
 }
 
@@ -82,8 +92,7 @@ static void on_user(void *data, uid_t uid)
     struct row *row = row_of(book, uid);
 
     if (metrics_read(book->runtime_dir, uid, &counts, &err) < 0) {
-        book->failed = true;
-        command_say("metrics", error_text(err));
+        on_failed(book, error_text(err));
     } else if (row) {
         add_all((uint64_t *)&row->counts, (const uint64_t *)&counts,
                 sizeof counts / sizeof(uint64_t));
@@ -267,19 +276,21 @@ static int run(const char *config, bool by_user, const char *output)
         command_say("metrics", "must be run as root: it reads what is counted of all users");
         return 1;
     }
-    cleanup_string char *runtime_dir = roster_runtime_dir("metrics", config);
-    const struct roster_query query = {.command = "metrics", .runtime_dir = runtime_dir};
-    struct book book = {.runtime_dir = runtime_dir, .by_user = by_user};
-    if (!runtime_dir || roster_load(&roster, &query) < 0)
+    cleanup_policy struct policy *policy = roster_policy("metrics", config);
+    if (!policy)
+        return 1;
+    cleanup_nss struct nss nss = nss_open();
+    const struct roster_query query = {
+        .command = "metrics", .runtime_dir = policy->runtime_dir, .nss = &nss};
+    struct book book = {.runtime_dir = policy->runtime_dir, .nss = &nss, .by_user = by_user};
+    if (roster_load(&roster, &query) < 0)
         return 1;
     /* Without any user there is a row of noughts. */
     if (!by_user)
         (void)row_of(&book, 0);
     count_living(&book, &roster);
-    if (lease_each_user(runtime_dir, on_user, &book, &err) < 0) {
-        book.failed = true;
-        command_say("metrics", error_text(err));
-    }
+    if (lease_each_user(policy->runtime_dir, on_user, &book, &err) < 0)
+        on_failed(&book, error_text(err));
     write_book(&t, &book);
     bool failed = put_out(output, &t) < 0 || book.failed || roster.failed;
     for (size_t i = 0; i < book.count; i++)
@@ -291,37 +302,15 @@ static int run(const char *config, bool by_user, const char *output)
 
 int metrics_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"by-user", no_argument, NULL, 'u'},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct command_usage how = {.command = "metrics", .help = usage};
     const char *config = BERTH_CONFIG, *output = NULL;
     bool by_user = false;
-    int option;
+    const struct command_option options[] = {{"config", .value = &config},
+                                             {"by-user", .flag = &by_user},
+                                             {"output", .value = &output},
+                                             {.name = NULL}};
+    int status;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            config = optarg;
-            break;
-        case 'u':
-            by_user = true;
-            break;
-        case 'o':
-            output = optarg;
-            break;
-        case 'h':
-            return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
-        default:
-            command_say("metrics",
-                        "unknown option, or one without its value: see berth metrics --help");
-            return 2;
-        }
-    }
-    if (optind < argc) {
-        command_say("metrics", "takes no arguments: see berth metrics --help");
-        return 2;
-    }
-    return run(config, by_user, output);
+    return command_options(&how, options, argc, argv, &status) ? run(config, by_user, output)
+                                                               : status;
 }

@@ -5,8 +5,8 @@
 #include "base/text.h"
 #include "main/command.h"
 #include "main/roster.h"
+#include "policy/policy.h"
 
-#include <getopt.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,9 +154,13 @@ static int run(const char *config, const char *user, bool json)
         command_say("ps", "must be run as root: it reads the sessions of all users");
         return 1;
     }
-    cleanup_string char *runtime_dir = roster_runtime_dir("ps", config);
-    const struct roster_query query = {.command = "ps", .runtime_dir = runtime_dir, .user = user};
-    if (!runtime_dir || roster_load(&roster, &query) < 0)
+    cleanup_policy struct policy *policy = roster_policy("ps", config);
+    if (!policy)
+        return 1;
+    cleanup_nss struct nss nss = nss_open();
+    const struct roster_query query = {
+        .command = "ps", .runtime_dir = policy->runtime_dir, .nss = &nss, .user = user};
+    if (roster_load(&roster, &query) < 0)
         return 1;
     int rc = json ? print_json(&roster) : print_table(&roster);
     bool failed = rc < 0 || roster.failed;
@@ -166,36 +170,14 @@ static int run(const char *config, const char *user, bool json)
 
 int ps_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"user", required_argument, NULL, 'u'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct command_usage how = {.command = "ps", .help = usage};
     const char *config = BERTH_CONFIG, *user = NULL;
     bool json = false;
-    int option;
+    const struct command_option options[] = {{"config", .value = &config},
+                                             {"user", .value = &user},
+                                             {"json", .flag = &json},
+                                             {.name = NULL}};
+    int status;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            config = optarg;
-            break;
-        case 'u':
-            user = optarg;
-            break;
-        case 'j':
-            json = true;
-            break;
-        case 'h':
-            return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
-        default:
-            command_say("ps", "unknown option, or one without its value: see berth ps --help");
-            return 2;
-        }
-    }
-    if (optind < argc) {
-        command_say("ps", "takes no arguments: see berth ps --help");
-        return 2;
-    }
-    return run(config, user, json);
+    return command_options(&how, options, argc, argv, &status) ? run(config, user, json) : status;
 }

@@ -3,11 +3,11 @@
 #include "main/reap_command.h"
 
 #include "base/text.h"
+#include "main/bundle_command.h"
 #include "main/command.h"
 #include "policy/value.h"
 #include "session/reap.h"
 
-#include <getopt.h>
 #include <json-c/json.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,7 +17,8 @@
 static const char usage[] =
     "Usage: berth reap [--config FILE] [--user UID] [--dry-run] [--json]\n"
     "Removes the containers of all users that belong to no living session, and to no\n"
-    "one that lingers or stands by. As root.\n"
+    "one that lingers or stands by; and has berth bundle copy an sftp-server that was\n"
+    "upgraded. As root.\n"
     "\n"
     "  --config FILE  the configuration [" BERTH_CONFIG "]\n"
     "  --user UID     this user's alone, and none but those that have a lock file\n"
@@ -95,9 +96,20 @@ static int finish(struct tally *tally)
     return command_finish("reap", tally->failed ? 1 : 0);
 }
 
-static int run(const struct reap_task *task, bool json)
+/* It comes with the same timer: whoever upgrades the host's OpenSSH or libc thinks of
+ * neither. */
+static void refresh_bundle(struct tally *tally)
 {
-    struct tally tally = {.look = task->look};
+    cleanup_error struct error *err = NULL;
+
+    if (bundle_refresh(&err) < 0)
+        on_failed(tally, error_text(err));
+}
+
+static int run(const struct reap_task *wanted, bool json)
+{
+    struct reap_task task = *wanted;
+    struct tally tally = {.look = task.look};
     const struct reap_report report = {
         .container = on_container, .failed = on_failed, .data = &tally};
     cleanup_error struct error *err = NULL;
@@ -106,9 +118,13 @@ static int run(const struct reap_task *task, bool json)
         say("must be run as root: it removes containers of all users");
         return 1;
     }
+    cleanup_nss struct nss nss = nss_open();
+    task.nss = &nss;
     if (json)
         tally.list = json_object_new_array();
-    if (reap_run(task, &report, &err) == 0)
+    if (!task.look && !task.one)
+        refresh_bundle(&tally);
+    if (reap_run(&task, &report, &err) == 0)
         return finish(&tally);
     say(error_text(err));
     json_object_put(tally.list);
@@ -127,41 +143,22 @@ static bool uid_read(const char *text, uid_t *uid)
 
 int reap_command(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"user", required_argument, NULL, 'u'},
-        {"dry-run", no_argument, NULL, 'n'},      {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct command_usage how = {.command = "reap", .help = usage};
     struct reap_task task = {.config = BERTH_CONFIG};
+    const char *user = NULL;
     bool json = false;
-    int option;
+    const struct command_option options[] = {{"config", .value = &task.config},
+                                             {"user", .value = &user},
+                                             {"dry-run", .flag = &task.look},
+                                             {"json", .flag = &json},
+                                             {.name = NULL}};
+    int status;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            task.config = optarg;
-            break;
-        case 'u':
-            if (!uid_read(optarg, &task.uid)) {
-                say("--user takes a uid, a number");
-                return 2;
-            }
-            task.one = true;
-            break;
-        case 'n':
-            task.look = true;
-            break;
-        case 'j':
-            json = true;
-            break;
-        case 'h':
-            return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
-        default:
-            say("unknown option, or one without its value: see berth reap --help");
-            return 2;
-        }
-    }
-    if (optind < argc) {
-        say("takes no arguments: see berth reap --help");
+    if (!command_options(&how, options, argc, argv, &status))
+        return status;
+    task.one = user != NULL;
+    if (user && !uid_read(user, &task.uid)) {
+        say("--user takes a uid, a number");
         return 2;
     }
     return run(&task, json);

@@ -8,32 +8,48 @@
 #include "policy/policy.h"
 #include "policy/value.h"
 
-#include <pwd.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
-char *roster_runtime_dir(const char *command, const char *config)
+struct policy *roster_policy(const char *command, const char *config)
 {
     static char name[] = "root", home[] = "/root";
     const struct account root = {.name = name, .home = home};
     cleanup_error struct error *err = NULL;
     bool each;
-    cleanup_policy struct policy *policy = policy_load_engine(config, &root, &each, &err);
+    struct policy *policy = policy_load_engine(config, &root, &each, &err);
 
-    if (!policy) {
+    if (!policy)
         command_say(command, error_text(err));
-        return NULL;
-    }
-    char *dir = policy->runtime_dir;
-    policy->runtime_dir = NULL;
-    return dir;
+    return policy;
 }
+
+/* For what is opened beside the pidfds. */
+enum { SPARE_FILES = 32 };
 
 struct loading {
     struct roster *roster;
     const struct roster_query *query;
+    const char *user; /* whose sessions, as NSS writes the name; NULL: a uid's, or all */
+    size_t room;      /* for so many pidfds */
+    size_t left;      /* sessions for which there was none */
 };
+
+/* As many as the hard limit has: the soft one, 1024 mostly, is for who uses select(2). */
+static size_t room_for_helpers(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return 0;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < SPARE_FILES)
+        return 0;
+    return (size_t)files.rlim_cur - SPARE_FILES;
+}
 
 static void on_failed(void *data, const char *what)
 {
@@ -43,17 +59,27 @@ static void on_failed(void *data, const char *what)
     command_say(loading->query->command, what);
 }
 
-/* The name in the register is the user's word: it counts where NSS says that this uid
- * has it, which matters where a uid has several. */
-static char *name_of(const struct registered *registered)
+static bool ask(const struct loading *loading, const char *name, uid_t uid, struct person *person)
 {
-    const struct passwd *pw = registered->known && registered->entry.user[0]
-                                  ? getpwnam(registered->entry.user)
-                                  : NULL;
+    const struct nss_query query = {.name = name, .uid = uid};
 
-    if (!pw || pw->pw_uid != registered->uid)
-        pw = getpwuid(registered->uid);
-    return pw ? strdup(pw->pw_name) : text_format("uid %u", (unsigned)registered->uid);
+    return nss_try(loading->query->nss, &query, person, on_failed, (void *)loading);
+}
+
+/* The name in the register is the user's word: it counts where NSS says that this uid
+ * has it, which matters where a uid has several. Else it is the uid's first name, and
+ * not *sure. */
+static char *name_of(const struct loading *loading, const struct registered *registered, bool *sure)
+{
+    cleanup_person struct person named = {0}, first = {0};
+    const char *name = registered->known ? registered->entry.user : "";
+
+    *sure = name[0] && ask(loading, name, 0, &named) && named.account.uid == registered->uid;
+    if (*sure)
+        return strdup(named.account.name);
+    return ask(loading, NULL, registered->uid, &first)
+               ? strdup(first.account.name)
+               : text_format("uid %u", (unsigned)registered->uid);
 }
 
 static bool is_number(const char *s)
@@ -61,13 +87,25 @@ static bool is_number(const char *s)
     return s[0] != '\0' && s[strspn(s, "0123456789")] == '\0';
 }
 
-static bool is_asked_for(const struct roster_query *query, const struct registered *registered,
-                         const char *user)
+static bool has_name(const struct registered *registered, const char *session)
 {
-    if (query->session &&
-        (!registered->known || strcmp(query->session, registered->entry.session) != 0))
-        return false;
-    return !query->user || is_number(query->user) || strcmp(query->user, user) == 0;
+    return registered->known && strcmp(registered->entry.session, session) == 0;
+}
+
+static bool is_of_user(const struct loading *loading, const struct registered *registered,
+                       const char *user, bool sure)
+{
+    if (!loading->user || strcmp(loading->user, user) == 0)
+        return true;
+    if (!sure) {
+        cleanup_string char *what = text_format(
+            "a session (process %d) doesn't tell which of uid %u's names it is of, and may be "
+            "%s's: --user %u is all of them",
+            (int)registered->pid, (unsigned)registered->uid, loading->user,
+            (unsigned)registered->uid);
+        on_failed((void *)loading, what ? what : "out of memory");
+    }
+    return false;
 }
 
 /* Its pidfd, -1 where it isn't to be had, and *gone where it has just ended. */
@@ -87,18 +125,25 @@ static int open_helper(const struct loading *loading, const struct registered *r
 
 static void on_session(void *data, const struct registered *registered)
 {
-    const struct loading *loading = data;
+    struct loading *loading = data;
     struct roster *roster = loading->roster;
-    cleanup_string char *user = name_of(registered);
+    bool sure, gone = false;
+
+    if (loading->query->session && !has_name(registered, loading->query->session))
+        return;
+    cleanup_string char *user = name_of(loading, registered, &sure);
     struct present present = {.uid = registered->uid,
                               .pid = registered->pid,
                               .known = registered->known,
                               .entry = registered->entry,
                               .helper = -1};
-    bool gone = false;
 
-    if (user && !is_asked_for(loading->query, registered, user))
+    if (user && !is_of_user(loading, registered, user, sure))
         return;
+    if (loading->query->helpers && roster->count >= loading->room) {
+        loading->left++;
+        return;
+    }
     if (user && loading->query->helpers)
         present.helper = open_helper(loading, registered, user, &gone);
     if (loading->query->helpers && present.helper < 0)
@@ -125,38 +170,56 @@ static int by_age(const void *one, const void *other)
     return a->entry.since < b->entry.since ? -1 : a->entry.since > b->entry.since;
 }
 
-/* An account's uid, or one without an account. */
-static int find_user(const char *user, uid_t *uid)
+int roster_find_user(struct nss *nss, const char *user, uid_t *uid, struct person *person,
+                     struct error **err)
 {
-    const struct passwd *pw = is_number(user) ? NULL : getpwnam(user);
     long long number;
 
-    if (pw)
-        *uid = pw->pw_uid;
-    else if (value_decimal(user, strlen(user), UINT32_MAX - 1, &number))
+    if (value_decimal(user, strlen(user), UINT32_MAX - 1, &number))
         *uid = (uid_t)number;
-    else
-        return -1;
-    return 0;
+    else if (is_number(user))
+        return error_set(err, 0, "there is no account %s", user);
+    else if (nss_ask(nss, &(struct nss_query){.name = user}, person, err) == 0)
+        *uid = person->account.uid;
+    else if (error_kind(*err) == ERROR_NOT_FOUND) {
+        error_clear(err);
+        return error_set(err, 0, "there is no account %s", user);
+    }
+    return *err ? -1 : 0;
+}
+
+static void tell_left(const struct loading *loading)
+{
+    cleanup_string char *what = text_format(
+        "%zu sessions are left, for want of files that may be open (ulimit -Hn): run it again",
+        loading->left);
+
+    on_failed((void *)loading, what ? what : "out of memory");
 }
 
 int roster_load(struct roster *roster, const struct roster_query *query)
 {
-    struct loading loading = {roster, query};
+    struct loading loading = {.roster = roster, .query = query};
     const struct register_reader reader = {on_session, on_failed, &loading};
     cleanup_error struct error *err = NULL;
-    uid_t uid;
+    cleanup_person struct person person = {0};
+    uid_t uid = 0;
     int rc = 0;
 
     *roster = (struct roster){0};
-    if (query->user && find_user(query->user, &uid) < 0)
-        rc = error_set(&err, 0, "there is no account %s", query->user);
-    else if (query->user)
+    if (query->helpers)
+        loading.room = room_for_helpers();
+    if (query->user && roster_find_user(query->nss, query->user, &uid, &person, &err) < 0)
+        rc = -1;
+    else if (query->user) {
+        loading.user = person.account.name;
         register_read(query->runtime_dir, uid, &reader);
-    else
+    } else
         rc = register_read_all(query->runtime_dir, &reader, &err);
     if (rc < 0)
         command_say(query->command, error_text(err));
+    if (loading.left > 0)
+        tell_left(&loading);
     if (roster->count > 0)
         qsort(roster->items, roster->count, sizeof *roster->items, by_age);
     return rc;

@@ -4,6 +4,7 @@
 #define BERTH_MAIN_ROSTER_H
 
 #include "base/error.h"
+#include "session/nss.h"
 #include "session/register.h"
 
 #include <stdbool.h>
@@ -15,7 +16,7 @@ struct present {
     pid_t pid;
     bool known;                 /* else nothing below but `user` */
     int helper;                 /* pidfd, -1: not asked for */
-    char *user;                 /* the login's name; "uid 2001" where there is no such account */
+    char *user;                 /* the login's name; "uid 2001" where there is none */
     struct session_entry entry; /* its text may be hostile */
 };
 
@@ -28,15 +29,21 @@ struct roster {
 struct roster_query {
     const char *command; /* "ps": who says what fails */
     const char *runtime_dir;
+    struct nss *nss;
     const char *user;    /* a name or a uid; NULL: all */
     const char *session; /* NULL: all */
     bool helpers;        /* with pidfds: who has gone meanwhile is left out */
 };
 
-/* Where the registers are; NULL: it was said why not. The caller frees it. */
-char *roster_runtime_dir(const char *command, const char *config);
+/* Where the registers are, and how the log is written: what berth.conf says to all
+ * users. NULL: it was said why not. */
+struct policy *roster_policy(const char *command, const char *config);
 /* -1: nothing could be read at all, which was said. */
 int roster_load(struct roster *roster, const struct roster_query *query);
 void roster_free(struct roster *roster);
+/* A name or a uid: an account's uid, or one without an account. `person` is the
+ * account where it was asked by its name. */
+int roster_find_user(struct nss *nss, const char *user, uid_t *uid, struct person *person,
+                     struct error **err);
 
 #endif

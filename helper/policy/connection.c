@@ -14,10 +14,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 1024 };
+enum {
+    FILE_MAX = 1024,
+    /* Whoever holds the folder does so for microseconds; past that a login goes on. */
+    FOLDER_MS = 1000,
+    /* s; written and named at once. */
+    NEW_FILE_AGE = 60,
+};
 
 #define FORMAT   "berth-connection 1\nid=%s\nuid=%u\nsshd=%d %llu\npeer=%s\nname=%s\n"
 #define UNKNOWN  "UNKNOWN"
@@ -86,6 +94,20 @@ int connection_folder(const char *runtime_dir, struct error **err)
     return folder_open(runtime_dir, O_RDONLY, err);
 }
 
+/* So that what is looked at is what is removed: one connection at a time changes what
+ * is there. Nobody but root can open the folder, and so hold it. */
+static bool folder_lock(int folder)
+{
+    cleanup_error struct error *none = NULL;
+
+    return file_lock(folder, FOLDER_MS, &none) == 0;
+}
+
+static void folder_unlock(int folder)
+{
+    (void)flock(folder, LOCK_UN);
+}
+
 static int file_write(int fd, const struct connection *c, struct error **err)
 {
     char text[FILE_MAX];
@@ -100,14 +122,10 @@ static int file_write(int fd, const struct connection *c, struct error **err)
     return 0;
 }
 
-int connection_publish(int folder, const struct connection *c, struct error **err)
+static int file_make(int folder, const char *name, const struct connection *c, struct error **err)
 {
-    char name[CONNECTION_PEER_SIZE], temporary[64];
+    char temporary[64];
 
-    if (!file_name(name, c->peer))
-        return error_set_kind(err, ERROR_NOT_FOUND, "the connection has no addresses and ports");
-    if (c->name[0] == '\0' || strpbrk(c->name, "\n\r"))
-        return error_set(err, 0, "a login's name with a line's end, or none");
     snprintf(temporary, sizeof temporary, NEW_FILE "%d", (int)getpid());
     (void)unlinkat(folder, temporary, 0); /* of a namesake that was killed */
     cleanup_fd int fd = openat(folder, temporary,
@@ -119,6 +137,20 @@ int connection_publish(int folder, const struct connection *c, struct error **er
         rc = error_set(err, errno, "cannot name the file of connection %s", c->peer);
     if (rc < 0)
         (void)unlinkat(folder, temporary, 0);
+    return rc;
+}
+
+int connection_publish(int folder, const struct connection *c, struct error **err)
+{
+    char name[CONNECTION_PEER_SIZE];
+
+    if (!file_name(name, c->peer))
+        return error_set_kind(err, ERROR_NOT_FOUND, "the connection has no addresses and ports");
+    if (c->name[0] == '\0' || strpbrk(c->name, "\n\r"))
+        return error_set(err, 0, "a login's name with a line's end, or none");
+    (void)folder_lock(folder);
+    int rc = file_make(folder, name, c, err);
+    folder_unlock(folder);
     return rc;
 }
 
@@ -192,8 +224,12 @@ void connection_withdraw(int folder, const struct connection *c)
     char name[CONNECTION_PEER_SIZE];
     struct connection there;
 
-    if (file_name(name, c->peer) && file_read(&there, folder, name) && strcmp(there.id, c->id) == 0)
+    if (!file_name(name, c->peer))
+        return;
+    (void)folder_lock(folder);
+    if (file_read(&there, folder, name) && strcmp(there.id, c->id) == 0)
         (void)unlinkat(folder, name, 0);
+    folder_unlock(folder);
 }
 
 bool connection_read(struct connection *c, const char *runtime_dir, const char *peer, uid_t uid)
@@ -208,20 +244,77 @@ bool connection_read(struct connection *c, const char *runtime_dir, const char *
            c->uid == uid && sshd_lives(c);
 }
 
+static bool is_dead(int folder, const char *name)
+{
+    struct connection c;
+
+    return file_read(&c, folder, name) && !sshd_lives(&c);
+}
+
+/* ".new123", which its writer would have named long ago. The pid tells nothing:
+ * another sshd may have it by now. */
+static bool is_leftover(int folder, const char *name)
+{
+    struct stat st;
+
+    return strncmp(name, NEW_FILE, strlen(NEW_FILE)) == 0 &&
+           fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+           st.st_uid == 0 && time(NULL) - st.st_mtim.tv_sec > NEW_FILE_AGE;
+}
+
+static bool is_over(int folder, const char *name)
+{
+    return name[0] == '.' ? is_leftover(folder, name) : is_dead(folder, name);
+}
+
+static void sweep_one(int folder, const char *name)
+{
+    /* Seen again by the folder's holder: the next connection may have the same name. */
+    if (!is_over(folder, name) || !folder_lock(folder))
+        return;
+    if (is_over(folder, name))
+        (void)unlinkat(folder, name, 0);
+    folder_unlock(folder);
+}
+
+/* The folder's names, by a descriptor of their own. */
+static DIR *folder_list(int folder)
+{
+    cleanup_fd int copied = folder >= 0 ? fcntl(folder, F_DUPFD_CLOEXEC, 3) : -1;
+    DIR *list = copied >= 0 ? fdopendir(copied) : NULL;
+
+    if (list)
+        (void)release_fd(&copied);
+    return list;
+}
+
+bool connection_is_over(const char *runtime_dir, const char *id)
+{
+    cleanup_error struct error *none = NULL;
+    cleanup_fd int folder = folder_open(runtime_dir, O_RDONLY, &none);
+    DIR *list = folder_list(folder);
+    const struct dirent *entry;
+    struct connection c;
+    bool lives = false;
+
+    if (!list)
+        return none && error_kind(none) == ERROR_NOT_FOUND;
+    while (!lives && (entry = readdir(list)))
+        lives = file_read(&c, folder, entry->d_name) && strcmp(c.id, id) == 0 && sshd_lives(&c);
+    closedir(list);
+    return !lives;
+}
+
 void connection_sweep(const char *runtime_dir)
 {
     cleanup_error struct error *none = NULL;
     cleanup_fd int folder = folder_open(runtime_dir, O_RDONLY, &none);
-    cleanup_fd int copied = folder >= 0 ? fcntl(folder, F_DUPFD_CLOEXEC, 3) : -1;
-    DIR *list = copied >= 0 ? fdopendir(copied) : NULL;
+    DIR *list = folder_list(folder);
     const struct dirent *entry;
-    struct connection c;
 
     if (!list)
         return;
-    (void)release_fd(&copied);
     while ((entry = readdir(list)))
-        if (entry->d_name[0] != '.' && file_read(&c, folder, entry->d_name) && !sshd_lives(&c))
-            (void)unlinkat(folder, entry->d_name, 0);
+        sweep_one(folder, entry->d_name);
     closedir(list);
 }

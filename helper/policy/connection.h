@@ -38,7 +38,12 @@ void connection_withdraw(int folder, const struct connection *connection);
 bool connection_read(struct connection *connection, const char *runtime_dir, const char *peer,
                      uid_t uid);
 
-/* Removes those whose sshd is gone: it was killed and couldn't. As root. */
+/* Whether the connection of this id is gone, or its sshd is. As root; false where it
+ * can't be told. */
+bool connection_is_over(const char *runtime_dir, const char *id);
+
+/* Removes those whose sshd is gone: it was killed and couldn't; and what one that was
+ * killed over the writing has left unnamed. As root. */
 void connection_sweep(const char *runtime_dir);
 
 #endif

@@ -127,3 +127,18 @@ int mount_source_make(const char *path, uid_t uid, gid_t gid, bool *made, struct
     *made = maker.made;
     return rc;
 }
+
+bool mount_covers(const char *target, const char *path)
+{
+    for (;;) {
+        target += strspn(target, "/");
+        path += strspn(path, "/");
+        size_t len = strcspn(target, "/");
+        if (len == 0)
+            return true;
+        if (strcspn(path, "/") != len || memcmp(target, path, len) != 0)
+            return false;
+        target += len;
+        path += len;
+    }
+}

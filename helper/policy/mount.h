@@ -18,4 +18,8 @@ int mount_source_check(const char *path, struct error **err);
  * `gid` with mode 0700. */
 int mount_source_make(const char *path, uid_t uid, gid_t gid, bool *made, struct error **err);
 
+/* Whether what is mounted at `target` covers `path`: it is there, or above it, however
+ * many slashes either is written with. */
+bool mount_covers(const char *target, const char *path);
+
 #endif

@@ -7,6 +7,7 @@
 #include "policy/create.h"
 #include "policy/entry.h"
 #include "policy/limit.h"
+#include "policy/sftp.h"
 #include "policy/value.h"
 
 #include <errno.h>
@@ -176,17 +177,25 @@ static int set_shell(const struct option *option, struct policy *policy, const c
 static int set_sftp(const struct option *option, struct policy *policy, const char *value,
                     struct error **err)
 {
-    char **slot = field(option, policy);
+    char *path;
 
-    if (strcmp(value, "image") == 0) {
-        free_string(slot);
-        return 0;
-    }
-    if (strncmp(value, "image:", 6) != 0 || !value_is_path(value + 6, strlen(value + 6)))
-        return error_set(err, 0,
-                         "must be \"image\", or \"image:\" and an absolute path, as in "
-                         "\"image:/usr/lib/openssh/sftp-server\"");
-    return string_replace(slot, value + 6, err);
+    if (sftp_source(value, field(option, policy), &path, err) < 0)
+        return -1;
+    free(policy->sftp_path);
+    policy->sftp_path = path;
+    return 0;
+}
+
+static int set_sftp_audit(const struct option *option, struct policy *policy, const char *value,
+                          struct error **err)
+{
+    return sftp_audit(value, field(option, policy), err);
+}
+
+static int set_umask(const struct option *option, struct policy *policy, const char *value,
+                     struct error **err)
+{
+    return sftp_umask(value, field(option, policy), err);
 }
 
 static int set_endpoint(const struct option *option, struct policy *policy, const char *value,
@@ -341,6 +350,8 @@ const struct option options_session[] = {
     {"shell", set_shell, AT(shell), .builtin = "auto"},
     {"workdir", set_string, value_path, AT(workdir), .optional = true},
     {"user", set_string, value_user, AT(user), .builtin = "%U:%G", .place = EXPAND_USER},
+    {"names", set_bool, AT(names), .builtin = "yes", .plain = true},
+    {"groups", add_string, value_groups, AT(groups), .list = true, .plain = true},
     {"hostname", set_string, value_hostname, AT(hostname), .optional = true},
     {"network", set_string, value_network, AT(network), .builtin = "none"},
     {"dns", add_string, value_address, AT(dns), .list = true},
@@ -366,13 +377,20 @@ const struct option options_session[] = {
     {"accept_env", add_string, value_env_pattern, AT(accept_env),
      .builtin = "LANG LC_* COLORTERM TZ", .list = true, .plain = true},
     {"tty", set_bool, AT(tty), .builtin = "yes", .plain = true},
+    {"agent_forwarding", set_bool, AT(agent_forwarding), .builtin = "no", .plain = true},
+    {"x11_forwarding", set_bool, AT(x11_forwarding), .builtin = "no", .plain = true},
     {"commands", add_string, value_filled, AT(commands), .place = EXPAND_SHELL, .list = true},
     {"force_command", set_string, NULL, AT(force_command), .place = EXPAND_SHELL, .lines = true,
      .optional = true},
     {"banner", set_string, NULL, AT(banner), .lines = true, .optional = true},
+    {"motd", set_string, value_path, AT(motd), .optional = true, .file = true},
     {"deny", set_string, NULL, AT(deny), .lines = true, .optional = true},
     {"create", set_create, AT(create), .optional = true, .file = true},
-    {"sftp", set_sftp, AT(sftp), .builtin = "image"},
+    {"umask", set_umask, AT(umask), .builtin = "022", .plain = true},
+    {"sftp", set_sftp, AT(sftp), .builtin = "bundled"},
+    {"sftp_root", set_string, value_path, AT(sftp_root), .optional = true},
+    {"sftp_read_only", set_bool, AT(sftp_read_only), .builtin = "no", .plain = true},
+    {"sftp_audit", set_sftp_audit, AT(sftp_audit), .builtin = "auto", .plain = true},
     {0},
 };
 
@@ -448,13 +466,15 @@ void policy_clear(struct policy *policy)
         policy->hostname,       policy->network,
         policy->runtime,        policy->force_command,
         policy->banner,         policy->deny,
-        policy->create,         policy->sftp,
+        policy->create,         policy->sftp_path,
         policy->home,           policy->home_at,
-        policy->cgroup_parent,
+        policy->cgroup_parent,  policy->sftp_root,
+        policy->motd,
     };
     struct strings *const lists[] = {
-        &policy->dns,    &policy->cap_add, &policy->cap_drop,   &policy->security_opt,
-        &policy->labels, &policy->env,     &policy->accept_env, &policy->commands,
+        &policy->dns,    &policy->cap_add,   &policy->cap_drop,   &policy->security_opt,
+        &policy->labels, &policy->env,       &policy->accept_env, &policy->commands,
+        &policy->groups, &policy->group_ids,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)

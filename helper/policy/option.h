@@ -17,8 +17,8 @@ struct option {
     int (*apply)(const struct option *option, struct policy *policy, const char *value,
                  struct error **err);
     int (*check)(const char *value, struct error **err); /* for some `apply` */
-    size_t offset;                                       /* of the policy's field, likewise */
     const char *builtin; /* what holds where nobody says it; a list's, between blanks */
+    unsigned offset;     /* of the policy's field, for some `apply` */
     enum expand_place place;
     bool list;
     bool plain;    /* "%" means nothing in it */

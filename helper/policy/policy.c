@@ -230,6 +230,9 @@ static int session_check(const struct merge *merge, struct policy *policy, struc
                          path, login);
     if (limits_check(merge, policy, err) < 0 || targets_check(merge, policy, err) < 0)
         return -1;
+    if (policy->groups.count > 0 &&
+        groups_pick(merge->account, &policy->groups, &policy->group_ids, err) < 0)
+        return error_wrap(err, "%s: groups", path);
     return home_put(merge, policy, err);
 }
 
@@ -406,6 +409,12 @@ static bool engine_varies(const struct config *config)
             return true;
     }
     return false;
+}
+
+bool policy_passes_sockets(const char *runtime)
+{
+    return strcmp(runtime, "runc") == 0 || strcmp(runtime, "crun") == 0 ||
+           strcmp(runtime, "io.containerd.runc.v2") == 0;
 }
 
 struct policy *policy_load_engine(const char *path, const struct account *account, bool *each,

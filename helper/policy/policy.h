@@ -45,6 +45,16 @@ enum replace { REPLACE_AUTO, REPLACE_IDLE, REPLACE_NEVER };
 
 enum audit_format { AUDIT_TEXT, AUDIT_JSON };
 
+/* Whose sftp-server serves sftp. */
+enum sftp_source {
+    SFTP_BUNDLED, /* the host's, copied (bundle/bundle.h); the image's where there is none */
+    SFTP_IMAGE,
+    SFTP_OFF,
+};
+/* Whether the log has what sftp-server does. AUTO: where it is the bundled one. */
+enum sftp_audit { SFTP_AUDIT_AUTO, SFTP_AUDIT_YES, SFTP_AUDIT_NO };
+#define DEFAULT_UMASK 022
+
 /* So many logins in so many seconds; count 0: any number. */
 struct rate {
     long long count, seconds;
@@ -94,14 +104,18 @@ struct policy {
     long long max_time;     /* s, of a session; 0: any time */
     long long idle_timeout; /* s without a byte either way; 0: any time */
     struct rate login_rate;
-    char *shell;    /* absolute path, or NULL: auto */
-    char *workdir;  /* or NULL: the image's */
-    char *user;     /* "2001:2001" */
-    char *hostname; /* or NULL: the engine's choice */
-    char *network;  /* "none", "bridge", "host" or a network's name */
+    char *shell;              /* absolute path, or NULL: auto */
+    char *workdir;            /* or NULL: the image's */
+    char *user;               /* "2001:2001" */
+    bool names;               /* the user has a name, home and shell in the container */
+    struct strings groups;    /* patterns for the login's own groups, or numbers */
+    struct strings group_ids; /* what they give: "GID:NAME", NAME perhaps empty */
+    char *hostname;           /* or NULL: this machine's */
+    char *network;            /* "none", "bridge", "host" or a network's name */
     struct strings dns;
-    char *home;    /* path on the host or a volume's name; or NULL */
-    char *home_at; /* the account's home, where that is mounted: one of `mounts`; or NULL */
+    char *home;     /* path on the host or a volume's name; or NULL */
+    char *home_at;  /* the account's home: with `home` one of `mounts`; or NULL */
+    bool home_free; /* nothing in berth.conf stands at home_at, or above it */
     struct mount *mounts;
     size_t mount_count;
     struct tmpfs *tmpfs;
@@ -125,12 +139,19 @@ struct policy {
     struct strings env;        /* "NAME=value" */
     struct strings accept_env; /* fnmatch patterns of names */
     bool tty;
+    bool agent_forwarding, x11_forwarding;
     struct strings commands; /* patterns for command_allowed(); none: all */
     char *force_command;     /* or NULL */
     char *banner;            /* or NULL */
+    char *motd;              /* path of a file on the host; or NULL */
     char *deny;              /* or NULL; not NULL: refuse with this message */
     char *create;            /* JSON text of Engine API fields, checked to be an object, or NULL */
-    char *sftp;              /* path of the image's sftp-server, or NULL: the usual ones */
+    unsigned umask;
+    enum sftp_source sftp;
+    char *sftp_path; /* of the image's sftp-server, or NULL: the usual ones */
+    char *sftp_root; /* where sftp begins, or NULL: in the container's home */
+    bool sftp_read_only;
+    enum sftp_audit sftp_audit;
 };
 
 /* Reads and checks all of `path` (file.h's rules for a trusted file), whatever
@@ -167,6 +188,10 @@ struct policy *policy_load_traced(const char *path, const struct account *accoun
  * `path` is for messages and for the files that the text names. */
 struct policy *policy_parse(const char *path, char *data, size_t len, const struct account *account,
                             struct error **err);
+
+/* Whether a container of that runtime gets the host's sockets that are mounted into it:
+ * runc's and crun's do, others' such as gVisor's don't. */
+bool policy_passes_sockets(const char *runtime);
 
 /* Only what goes by no group or user section, for an account that need not be mapped:
  * runtime_dir and engine; all else is zeroed. *each says whether another account

@@ -375,6 +375,20 @@ int value_user(const char *s, struct error **err)
     return 0;
 }
 
+int value_groups(const char *s, struct error **err)
+{
+    size_t len = strlen(s);
+    long long gid;
+
+    if (len > 0 && s[strspn(s, "0123456789")] == '\0') {
+        if (value_decimal(s, len, INT_MAX, &gid) && gid > 0)
+            return 0;
+        return error_set(err, 0, "must be a group's number from 1 to %d, or a pattern of names",
+                         INT_MAX);
+    }
+    return value_filled(s, err);
+}
+
 int value_hostname(const char *s, struct error **err)
 {
     size_t len = strlen(s), label = 0;

@@ -55,6 +55,8 @@ int value_path(const char *s, struct error **err);
 int value_name(const char *s, struct error **err);
 int value_image(const char *s, struct error **err);
 int value_user(const char *s, struct error **err);
+/* A number over 0, or a pattern (fnmatch(3)) of group names. */
+int value_groups(const char *s, struct error **err);
 int value_hostname(const char *s, struct error **err); /* RFC 1123, 2.1 */
 int value_network(const char *s, struct error **err);
 int value_address(const char *s, struct error **err); /* IPv4 or IPv6 */

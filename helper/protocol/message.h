@@ -1,4 +1,4 @@
-/* What helper and guest say to each other: berth's control protocol, version 1.
+/* What helper and guest say to each other: berth's control protocol, version 2.
  *
  * Over a unix stream socket, one connection a session. A message is an 8-byte
  * header and a payload:
@@ -48,7 +48,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MESSAGE_VERSION 1
+#define MESSAGE_VERSION 2
 
 /* In the container's folder, which stands at GUEST_RUN inside. */
 #define START_SOCKET "start"

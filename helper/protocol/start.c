@@ -85,6 +85,8 @@ static const char *start_check(const struct start *s)
     default:
         return "START: of an unknown kind";
     }
+    if (s->umask > 0777)
+        return "START: no umask";
     for (size_t i = 0; i < programs; i++)
         if (s->programs.items[i][0] != '/')
             return "START: a program's path is not absolute";
@@ -160,6 +162,7 @@ int start_write(struct text *payload, const struct start *start, const char **wh
         put(&w, start->tty, 1);
         put_string(&w, start->shell);
         put_string(&w, start->cwd);
+        put(&w, start->umask, 2);
         put_list(&w, &start->argv);
         put_list(&w, &start->programs);
         put_string(&w, start->missing);
@@ -263,6 +266,7 @@ int start_read(struct start *start, const char *payload, size_t len, const char 
     start->tty = tty == 1;
     start->shell = get_string(&r);
     start->cwd = get_string(&r);
+    start->umask = get(&r, 2);
     get_list(&r, &start->argv);
     get_list(&r, &start->programs);
     start->missing = get_string(&r);

@@ -6,6 +6,7 @@
  *          container's /etc/passwd where it can be run and is no nologin or
  *          false, else /bin/bash, else /bin/sh
  *   string working directory, or "" for the guest's own
+ *   u16    umask, at most 0777
  *   list   argv: START_LOGIN none, START_COMMAND one (for SHELL -c),
  *          START_PROGRAM the arguments from argv[1] on
  *   list   programs: START_PROGRAM's absolute paths, the first that can be run is
@@ -44,6 +45,7 @@ struct start {
     bool tty;
     char *shell; /* never NULL */
     char *cwd;   /* never NULL */
+    unsigned umask;
     struct strings argv, programs;
     char *missing; /* never NULL */
     struct strings env;

@@ -2,12 +2,14 @@
 
 #include "session/audit.h"
 
+#include "session/lease.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
 /* A log line of over 1 KiB is cut by some syslog daemons (RFC 3164's limit). */
-enum { COMMAND_MAX = 400, REASON_MAX = 400, NAME_MAX_LOGGED = 200 };
+enum { COMMAND_MAX = 400, REASON_MAX = 400, NAME_MAX_LOGGED = 200, SFTP_MAX = 700 };
 
 /* key=value pairs, or the same as one JSON object. */
 struct line {
@@ -57,12 +59,17 @@ static void add_quoted(struct line *line, const char *key, const char *value, si
     text_puts(&line->text, "\"");
 }
 
+static void begin_line(struct line *line, bool json, const char *event)
+{
+    *line = (struct line){.json = json};
+    text_printf(&line->text, json ? "{\"event\":\"%s\"" : "%s", event);
+}
+
 static void add_common(struct line *line, const char *event, const struct request *request,
                        const struct policy *policy, const char *container)
 {
     /* Before there is a policy nobody has asked for JSON. */
-    *line = (struct line){.json = policy && policy->audit_format == AUDIT_JSON};
-    text_printf(&line->text, line->json ? "{\"event\":\"%s\"" : "%s", event);
+    begin_line(line, policy && policy->audit_format == AUDIT_JSON, event);
     add_word(line, "session", request->session);
     if (request->account.name)
         add_quoted(line, "user", request->account.name, NAME_MAX_LOGGED);
@@ -80,6 +87,10 @@ static void add_common(struct line *line, const char *event, const struct reques
         add_word(line, "port", request->port);
     add_word(line, "kind", request_kind_name(request->kind));
     add_bool(line, "tty", request->tty);
+    if (request->agent[0])
+        add_bool(line, "agent", true);
+    if (request->display[0])
+        add_bool(line, "x11", true);
     if (request->command)
         add_quoted(line, "command", request->command, COMMAND_MAX);
     if (container)
@@ -136,11 +147,39 @@ void audit_deny(const struct request *request, const struct policy *policy, cons
     send_line(LOG_WARNING, &line);
 }
 
+static void begin_sftp(struct line *line, const char *event, const struct request *request,
+                       const struct policy *policy)
+{
+    begin_line(line, policy->audit_format == AUDIT_JSON, event);
+    add_word(line, "session", request->session);
+    add_quoted(line, "user", request->account.name, NAME_MAX_LOGGED);
+    add_number(line, "uid", request->account.uid);
+}
+
+void audit_sftp(const struct request *request, const struct policy *policy, const char *record,
+                size_t len)
+{
+    struct line line;
+    cleanup_string char *said = strndup(record, len);
+
+    begin_sftp(&line, "sftp", request, policy);
+    add_quoted(&line, "said", said ? said : "out of memory", SFTP_MAX);
+    send_line(LOG_INFO, &line);
+}
+
+void audit_sftp_cut(const struct request *request, const struct policy *policy, long long lines)
+{
+    struct line line;
+
+    begin_sftp(&line, "sftp-cut", request, policy);
+    add_number(&line, "lines", lines);
+    send_line(LOG_WARNING, &line);
+}
+
 static void add_visit(struct line *line, const char *event, enum audit_format format,
                       const struct audit_visit *v)
 {
-    *line = (struct line){.json = format == AUDIT_JSON};
-    text_printf(&line->text, line->json ? "{\"event\":\"%s\"" : "%s", event);
+    begin_line(line, format == AUDIT_JSON, event);
     add_word(line, "session", v->key);
     add_word(line, "container", v->container);
     add_quoted(line, "user", v->account->name, NAME_MAX_LOGGED);
@@ -169,5 +208,30 @@ void audit_leave(enum audit_format format, const struct audit_visit *visit, int 
     add_visit(&line, "leave", format, visit);
     add_number(&line, "status", status);
     add_word(&line, "reason", reason);
+    send_line(LOG_NOTICE, &line);
+}
+
+void audit_kill(enum audit_format format, const struct audit_kill *kill)
+{
+    struct line line;
+
+    begin_line(&line, format == AUDIT_JSON, "kill");
+    /* It stands there without quotes: with a blank in it, it would say what comes next. */
+    add_word(&line, "session", lease_is_key(kill->session) ? kill->session : "unknown");
+    add_quoted(&line, "user", kill->user, NAME_MAX_LOGGED);
+    add_number(&line, "uid", kill->uid);
+    add_number(&line, "pid", kill->pid);
+    send_line(LOG_NOTICE, &line);
+}
+
+void audit_reap(enum audit_format format, const struct audit_reap *reap)
+{
+    struct line line;
+
+    begin_line(&line, format == AUDIT_JSON, "reap");
+    add_word(&line, "container", reap->container);
+    add_quoted(&line, "user", reap->user, NAME_MAX_LOGGED);
+    add_number(&line, "uid", reap->uid);
+    add_quoted(&line, "reason", reap->reason, REASON_MAX);
     send_line(LOG_NOTICE, &line);
 }

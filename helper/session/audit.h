@@ -1,6 +1,6 @@
 /* The audit log: one line (authpriv) when a session opens, one when it closes
- * or is denied. key=value; text in quotes, escaped, so that nobody's command
- * can forge a line; or the same as a JSON object (audit_format). */
+ * or is denied, and one for what an administrator does. key=value; text in quotes, escaped, so that
+ * nobody's command can forge a line; or the same as a JSON object (audit_format). */
 #ifndef BERTH_SESSION_AUDIT_H
 #define BERTH_SESSION_AUDIT_H
 
@@ -24,6 +24,12 @@ void audit_close(const struct request *request, const struct policy *policy, con
 void audit_deny(const struct request *request, const struct policy *policy, const char *cause,
                 const char *reason);
 
+/* What a session's sftp-server said that it did: `record` may hold anything. */
+void audit_sftp(const struct request *request, const struct policy *policy, const char *record,
+                size_t len);
+/* So many of these were left out. */
+void audit_sftp_cut(const struct request *request, const struct policy *policy, long long lines);
+
 /* An administrator in a user's container (enter.h). */
 struct audit_visit {
     const struct account *account; /* whose it is */
@@ -37,5 +43,20 @@ struct audit_visit {
 void audit_enter(enum audit_format format, const struct audit_visit *visit);
 void audit_leave(enum audit_format format, const struct audit_visit *visit, int status,
                  const char *reason);
+
+/* An administrator ends a session: its name is the user's word. */
+struct audit_kill {
+    const char *session, *user;
+    uid_t uid;
+    pid_t pid;
+};
+void audit_kill(enum audit_format format, const struct audit_kill *kill);
+
+/* A container is removed that nobody needs any more. */
+struct audit_reap {
+    const char *container, *user, *reason;
+    uid_t uid;
+};
+void audit_reap(enum audit_format format, const struct audit_reap *reap);
 
 #endif

@@ -66,11 +66,9 @@ void auth_info_know(struct request *request)
 {
     const char *path = request_getenv(request, "SSH_USER_AUTH");
     cleanup_fd int fd = path ? open_info(path) : -1;
-    char text[INFO_MOST];
+    size_t len;
 
-    if (fd < 0)
-        return;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    text[n > 0 ? n : 0] = '\0';
-    auth_info_read(request->key, text);
+    cleanup_string char *text = fd >= 0 ? file_read_all(fd, INFO_MOST - 1, &len) : NULL;
+    if (text)
+        auth_info_read(request->key, text);
 }

@@ -33,7 +33,23 @@ void background_leave(const char *name)
         syslog(LOG_WARNING, "%s: chdir /: %m", name);
 }
 
-pid_t background_fork(const char *name)
+/* To 3 and on. */
+static void keep_only(int *kept, size_t count)
+{
+    const int first = 3, next = first + (int)count;
+
+    for (size_t i = 0; i < count; i++)
+        kept[i] = kept[i] < 0 ? -1 : fcntl(kept[i], F_DUPFD_CLOEXEC, next);
+    for (size_t i = 0; i < count; i++) {
+        if (kept[i] < 0)
+            close(first + (int)i);
+        else
+            kept[i] = dup3(kept[i], first + (int)i, O_CLOEXEC);
+    }
+    fd_close_from(next);
+}
+
+pid_t background_fork_with(const char *name, int *kept, size_t count)
 {
     pid_t pid = fork();
 
@@ -44,10 +60,15 @@ pid_t background_fork(const char *name)
         /* A copy of the session's connection or of its watcher's pipe would keep
          * its end from being seen. */
         closelog();
-        fd_close_from(3);
+        keep_only(kept, count);
         return 0;
     }
     if (pid > 0)
         waitpid(pid, NULL, 0);
     return pid;
+}
+
+pid_t background_fork(const char *name)
+{
+    return background_fork_with(name, NULL, 0);
 }

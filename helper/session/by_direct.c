@@ -7,7 +7,9 @@
 #include "channel/guest.h"
 #include "session/confine.h"
 #include "session/creation.h"
+#include "session/forwarding.h"
 #include "session/launch.h"
+#include "session/sftp_log.h"
 #include "session/shared.h"
 #include "session/standby.h"
 #include "session/upkeep.h"
@@ -32,12 +34,15 @@ static int start_fresh(struct session *s, struct direct *direct, const struct te
 
     if (session_guard(s, err) < 0)
         return -1;
-    cleanup_fd int folder = lease_make_folder(&s->lease, err);
-    struct json_object *body = folder >= 0 ? creation_body(s, policy, err) : NULL;
+    cleanup_fd int folder = forwarding_make_folder(s, err);
+    struct json_object *body = folder >= 0 && creation_policy(s, policy, err) == 0
+                                   ? creation_body(s, policy, err)
+                                   : NULL;
     int rc = body ? creation_run(s, body, folder, &terms, &made, err) : -1;
     json_object_put(body);
     if (rc < 0)
         return -1;
+    forwarding_start(s);
     return direct_start(direct, folder, made.pid, payload, GUEST_ANSWER_MS, &s->client, err);
 }
 
@@ -64,7 +69,7 @@ static int make_shared(void *data, struct json_object *body, struct record *made
 {
     struct session *s = ((struct joining *)data)->session;
     const struct message_listen terms = terms_of(s->policy);
-    cleanup_fd int folder = lease_make_folder(&s->lease, err);
+    cleanup_fd int folder = forwarding_make_folder(s, err);
 
     return folder < 0 ? -1 : creation_run(s, body, folder, &terms, made, err);
 }
@@ -75,6 +80,8 @@ static int start_in(const struct joining *j, int folder, const struct record *re
                     struct error **err)
 {
     struct session *s = j->session;
+
+    forwarding_start(s);
     int rc = direct_start(j->direct, folder, record->pid, j->payload, SUSPECT_MS, &s->client, err);
 
     if (rc == 0 || error_kind(*err) != ERROR_SLOW)
@@ -92,6 +99,7 @@ static enum shared_join join_shared(void *data, const struct record *record, str
 
     if (folder >= 0 && start_in(j, folder, record, err) == 0)
         return SHARED_RUNS;
+    forwarding_stop(j->session);
     direct_close(j->direct);
     if (folder >= 0 && error_kind(*err) != ERROR_LOST && error_kind(*err) != ERROR_SLOW)
         return SHARED_FAILED;
@@ -135,8 +143,11 @@ int by_direct(struct session *s, struct error **err)
 {
     const struct policy *p = s->policy;
     struct direct direct;
+    struct sftp_log log;
 
     direct_init(&direct, p->audit_bytes || p->idle_timeout > 0, p->max_time > 0);
+    if (sftp_log_begin(&log, s))
+        direct.tap = &log.tap;
     client_watch(&s->client);
     int rc = start(s, &direct, err);
     if (rc == 0) {
@@ -148,6 +159,7 @@ int by_direct(struct session *s, struct error **err)
         if (run_confined(s, &direct, err) < 0)
             rc = error_wrap(err, "session lost");
     }
+    sftp_log_end(&log);
     direct_close(&direct);
     return rc;
 }

@@ -8,6 +8,8 @@
 #include "session/confine.h"
 #include "session/creation.h"
 #include "session/environment.h"
+#include "session/forwarding.h"
+#include "session/sftp_log.h"
 #include "session/shared.h"
 #include "session/upkeep.h"
 
@@ -40,19 +42,27 @@ static int make(void *data, struct json_object *body, struct record *made, struc
     struct joining *j = data;
 
     j->made = true;
+    if (forwarding_mounts(j->session)) {
+        cleanup_fd int folder = forwarding_make_folder(j->session, err);
+        if (folder < 0)
+            return -1;
+    }
     return reach(j, err) ? creation_make(j->session, j->engine, body, made, err) : -1;
 }
 
 /* The watcher first: it shares the lock that we hold now. */
 static struct engine *reach_watched(struct joining *j, struct error **err)
 {
-    const struct session *s = j->session;
+    struct session *s = j->session;
     const struct watcher_task container = shared_watch(s);
     const struct watcher_exec task = {.container = &container,
                                       .grace = s->policy->hangup_grace,
                                       .keep = s->policy->scope == SCOPE_USER};
 
-    return watcher_start_exec(&j->hang_up, &task, err) < 0 ? NULL : reach(j, err);
+    if (watcher_start_exec(&j->hang_up, &task, err) < 0)
+        return NULL;
+    forwarding_start(s);
+    return reach(j, err);
 }
 
 /* It can't be joined as it is: paused, ended, or gone. */
@@ -92,6 +102,7 @@ static enum shared_join join(void *data, const struct record *record, struct err
                     &s->client, err) == 0)
         return SHARED_RUNS;
     bool unusable = error_kind(*err) == ERROR_NOT_FOUND || error_kind(*err) == ERROR_CONFLICT;
+    forwarding_stop(s);
     attach_close(j->attach);
     close_fd(&j->hang_up.pipe);
     if (unusable)
@@ -119,18 +130,32 @@ static void note_use(const struct session *s)
         lease_note(&s->lease, WATCHER_KEPT);
 }
 
+static int relay(struct joining *j, struct error **err)
+{
+    struct session *s = j->session;
+    struct sftp_log log;
+    bool back = false;
+
+    if (sftp_log_begin(&log, s))
+        j->attach->tap = &log.tap;
+    int rc = confine(s, &back, err);
+    if (rc == 0)
+        rc = relay_run(&s->client, j->attach, &s->result, err);
+    sftp_log_end(&log);
+    return rc < 0 ? error_wrap(err, "session lost") : 0;
+}
+
 static int run(struct joining *j, struct error **err)
 {
     struct session *s = j->session;
-    bool back = false;
 
     if (start(j, err) < 0)
         return -1;
     session_begun(s);
     note_use(s);
     upkeep_run(s);
-    if (confine(s, &back, err) < 0 || relay_run(&s->client, j->attach, &s->result, err) < 0)
-        return error_wrap(err, "session lost");
+    if (relay(j, err) < 0)
+        return -1;
     if (s->result.end == RELAY_EXIT)
         watcher_tell(&j->hang_up, WATCHER_IDLE);
     return 0;
@@ -142,10 +167,11 @@ int by_exec(struct session *s, struct error **err)
     struct attach attach = {.init = -1};
     const struct exec_command command = {
         .argv = &argv, .env = &env, .attach = true, .tty = s->request.tty};
+    const struct command_context context = {.bundle = s->target.socket != NULL};
     struct joining j = {
         .session = s, .attach = &attach, .command = &command, .hang_up = {.pipe = -1}};
 
-    if (command_make(&argv, s->policy, &s->request, NULL, err) < 0 ||
+    if (command_make(&argv, s->policy, &s->request, &context, err) < 0 ||
         environment_make(&env, s->policy, &s->request, false, err) < 0)
         return -1;
     client_watch(&s->client);

@@ -2,6 +2,9 @@
 
 #include "session/command.h"
 
+#include "session/sftp.h"
+#include "session/sftp_arguments.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +39,14 @@ static const char script_auto[] =
 static const char script_given[] = "berth_s=$1\n"
                                    "shift\n";
 
+/* Where neither berth.conf nor the image says where. */
+static const char script_home[] = "[ \"$PWD\" != / ] || cd \"$HOME\" 2>/dev/null\n"
+                                  "unset OLDPWD\n";
+
+/* The terminal's own name; an image without tty(1) has none to tell. */
+static const char script_terminal[] = "SSH_TTY=$(tty 2>/dev/null) && export SSH_TTY ||\n"
+                                      "  unset SSH_TTY\n";
+
 static const char script_login[] = "exec \"$berth_s\" -l\n";
 
 /* Argument COMMAND. */
@@ -45,9 +56,27 @@ static const char script_exec[] = "exec \"$berth_s\" -c \"$1\"\n";
 static const char script_exec_escaped[] = "berth_x=$(printf %b. \"$1\")\n"
                                           "exec \"$berth_s\" -c \"${berth_x%.}\"\n";
 
-/* Arguments COMPLAINT COUNT, then COUNT paths, then sftp-server's own arguments. */
-static const char script_sftp[] = "berth_i=$1 berth_n=$2 berth_f=\n"
+/* Argument MASK. */
+static const char script_umask[] = "umask \"$1\"\n"
+                                   "shift\n";
+
+/* Arguments COMPLAINT, COUNT and so many words that run the bundled one, COUNT and so many
+ * paths, then sftp-server's own arguments. */
+static const char script_sftp[] = "berth_i=$1 berth_n=$2\n"
                                   "shift 2\n"
+                                  "if [ \"$berth_n\" -gt 0 ] && [ -x \"$1\" ]; then\n"
+                                  "  berth_f=$(($# - berth_n))\n"
+                                  "  while [ \"$berth_n\" -gt 0 ]; do\n"
+                                  "    set -- \"$@\" \"$1\"\n"
+                                  "    berth_n=$((berth_n - 1))\n"
+                                  "    shift\n"
+                                  "  done\n"
+                                  "  shift \"$berth_f\"\n"
+                                  "  exec \"$@\"\n"
+                                  "fi\n"
+                                  "shift \"$berth_n\"\n"
+                                  "berth_n=$1 berth_f=\n"
+                                  "shift\n"
                                   "while [ \"$berth_n\" -gt 0 ]; do\n"
                                   "  [ -n \"$berth_f\" ] || [ ! -x \"$1\" ] || berth_f=$1\n"
                                   "  berth_n=$((berth_n - 1))\n"
@@ -56,12 +85,6 @@ static const char script_sftp[] = "berth_i=$1 berth_n=$2 berth_f=\n"
                                   "[ -z \"$berth_f\" ] || exec \"$berth_f\" \"$@\"\n"
                                   "printf 'berth: %s\\n' \"$berth_i\" >&2\n"
                                   "exit 1\n";
-
-/* Debian, Arch and Alpine, Fedora, SUSE, BSD-like, Gentoo. */
-static const char *const sftp_paths[] = {
-    "/usr/lib/openssh/sftp-server", "/usr/lib/ssh/sftp-server", "/usr/libexec/openssh/sftp-server",
-    "/usr/libexec/ssh/sftp-server", "/usr/libexec/sftp-server", "/usr/lib/misc/sftp-server",
-};
 
 static int add_script(struct strings *argv, const char *const *pieces)
 {
@@ -81,62 +104,57 @@ static int add_number(struct strings *argv, unsigned number)
     return strings_take(argv, text_format("%u", number));
 }
 
-/* Subsystem lines may carry arguments ("internal-sftp -u 0022 -R"). */
-static int add_words(struct strings *argv, const char *s)
+static int add_all(struct strings *argv, const struct strings *more)
 {
-    for (s += strspn(s, " \t"); *s; s += strspn(s, " \t")) {
-        size_t len = strcspn(s, " \t");
-        if (strings_take(argv, strndup(s, len)) < 0)
-            return -1;
-        s += len;
-    }
-    return 0;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < more->count; i++)
+        rc = strings_add(argv, more->items[i]);
+    return rc;
 }
 
-int command_sftp_programs(struct strings *programs, const struct policy *policy)
+static int add_counted(struct strings *argv, const struct strings *more)
 {
-    if (policy->sftp)
-        return strings_add(programs, policy->sftp);
-    for (size_t i = 0; i < sizeof sftp_paths / sizeof *sftp_paths; i++)
-        if (strings_add(programs, sftp_paths[i]) < 0)
-            return -1;
-    return 0;
+    int rc = add_number(argv, (unsigned)more->count);
+
+    return rc == 0 ? add_all(argv, more) : rc;
 }
 
-int command_sftp_arguments(struct strings *argv, const struct request *request)
-{
-    const char *asked = request->command ? request->command : "";
-
-    return add_words(argv, asked + strcspn(asked, " \t"));
-}
-
-char *command_sftp_missing(const struct policy *policy)
-{
-    static const char cure[] = "install one in it, or name the one it has in berth.conf: "
-                               "sftp = \"image:/path\"";
-
-    if (policy->sftp)
-        return text_format("image %s has no sftp-server at %s: %s", policy->image, policy->sftp,
-                           cure);
-    return text_format("image %s has no sftp-server: %s", policy->image, cure);
-}
-
-static int make_sftp(struct strings *argv, const struct policy *policy,
-                     const struct request *request)
+/* The image's own, and before it the bundled one where it is there. */
+static int add_sftp_script(struct strings *argv, const struct policy *policy,
+                           const struct strings *bundled, const struct strings *arguments,
+                           bool bundle)
 {
     static const char *const pieces[] = {script_sftp, NULL};
     cleanup_strings struct strings programs = {0};
     int rc = add_script(argv, pieces);
 
     if (rc == 0)
-        rc = strings_take(argv, command_sftp_missing(policy));
+        rc = strings_take(argv, sftp_missing(policy, bundle));
     if (rc == 0)
-        rc = command_sftp_programs(&programs, policy);
+        rc = add_counted(argv, bundled);
     if (rc == 0)
-        rc = add_number(argv, (unsigned)programs.count);
-    for (size_t i = 0; rc == 0 && i < programs.count; i++)
-        rc = strings_add(argv, programs.items[i]);
-    return rc == 0 ? command_sftp_arguments(argv, request) : rc;
+        rc = sftp_images(&programs, policy);
+    if (rc == 0)
+        rc = add_counted(argv, &programs);
+    return rc == 0 ? add_all(argv, arguments) : rc;
+}
+
+static int make_sftp(struct strings *argv, const struct policy *policy,
+                     const struct request *request, const struct command_context *context)
+{
+    cleanup_strings struct strings bundled = {0}, arguments = {0};
+    bool logged = sftp_is_logged(policy, request, context->bundle);
+
+    if (sftp_bundled(&bundled, policy, context->bundle) < 0 ||
+        sftp_arguments(&arguments, policy, request->command, logged) < 0)
+        return -1;
+    bool is_bundled = bundled.count > 0;
+    if (is_bundled && add_all(&bundled, &arguments) < 0)
+        return -1;
+    if (is_bundled && context->sure)
+        return add_all(argv, &bundled);
+    return add_sftp_script(argv, policy, &bundled, &arguments, context->bundle);
 }
 
 /* `%b` undoes it: "\0ooo" for what JSON can't carry as it is. */
@@ -165,14 +183,20 @@ static int make_plain(struct strings *argv, const char *shell, const char *comma
 }
 
 static int make_scripted(struct strings *argv, const struct policy *policy, const char *command,
-                         const struct winsize *size, bool escaped)
+                         const struct winsize *size, bool tty, bool escaped)
 {
-    const char *pieces[4];
+    const char *pieces[7];
     size_t count = 0;
     char *user = strndup(policy->user, strcspn(policy->user, ":"));
 
+    if (policy->umask != DEFAULT_UMASK)
+        pieces[count++] = script_umask;
     if (size)
         pieces[count++] = script_size;
+    if (policy->home_at && !policy->workdir)
+        pieces[count++] = script_home;
+    if (tty)
+        pieces[count++] = script_terminal;
     pieces[count++] = policy->shell ? script_given : script_auto;
     if (!command)
         pieces[count++] = script_login;
@@ -180,6 +204,8 @@ static int make_scripted(struct strings *argv, const struct policy *policy, cons
         pieces[count++] = escaped ? script_exec_escaped : script_exec;
     pieces[count] = NULL;
     int rc = add_script(argv, pieces);
+    if (rc == 0 && policy->umask != DEFAULT_UMASK)
+        rc = strings_take(argv, text_format("%04o", policy->umask));
     if (rc == 0 && size)
         rc = add_number(argv, size->ws_row);
     if (rc == 0 && size)
@@ -198,18 +224,19 @@ static int make_scripted(struct strings *argv, const struct policy *policy, cons
 }
 
 int command_make(struct strings *argv, const struct policy *policy, const struct request *request,
-                 const struct winsize *size, struct error **err)
+                 const struct command_context *context, struct error **err)
 {
     const char *command = policy->force_command ? policy->force_command : request->command;
     bool escaped = command && !utf8_valid(command, strlen(command));
+    bool script = !policy->shell || context->size || escaped || policy->umask != DEFAULT_UMASK;
     int rc;
 
-    if (request->kind == REQUEST_SFTP && !policy->force_command)
-        rc = make_sftp(argv, policy, request);
-    else if (policy->shell && !size && !escaped)
+    if (sftp_is_served(policy, request))
+        rc = make_sftp(argv, policy, request, context);
+    else if (!script)
         rc = make_plain(argv, policy->shell, command);
     else
-        rc = make_scripted(argv, policy, command, size, escaped);
+        rc = make_scripted(argv, policy, command, context->size, request->tty, escaped);
     if (rc < 0)
         return error_set(err, ENOMEM, "command");
     for (size_t i = 0; i < argv->count; i++)

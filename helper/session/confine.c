@@ -46,6 +46,11 @@ static int confine_files(const struct session *s, bool *there, struct error **er
 }
 
 #ifdef HAVE_SECCOMP
+static int confine_relay_calls(bool *there, struct error **err)
+{
+    return filter_install(FILTER_RELAY, there, err);
+}
+
 /* Where files are out of reach all the same, the way back can be no other's. */
 static enum filter_way way_of(const struct session *s, bool back)
 {
@@ -63,6 +68,12 @@ static int confine_calls(const struct session *s, bool back, bool *there, struct
 {
     (void)s, (void)back, (void)err;
     *there = false;
+    return 0;
+}
+
+static int confine_relay_calls(bool *there, struct error **err)
+{
+    (void)there, (void)err;
     return 0;
 }
 #endif
@@ -83,4 +94,17 @@ int confine(const struct session *s, bool *back, struct error **err)
                "them (seccomp)",
                s->request.session);
     return 0;
+}
+
+int confine_relay(struct error **err)
+{
+    static const struct landlock nothing = {0};
+    bool ignored;
+
+    process_trim();
+    /* A kernel that lacks the means was told of by the session. */
+    return SANITIZED || (landlock_confine(&nothing, &ignored, err) == 0 &&
+                         confine_relay_calls(&ignored, err) == 0)
+               ? 0
+               : -1;
 }

@@ -12,4 +12,7 @@
  * back (channel/direct.h) is wanted; and afterwards, whether it can be taken. */
 int confine(const struct session *s, bool *back, struct error **err);
 
+/* For the process that moves what is forwarded (forwarding.h): it opens nothing. */
+int confine_relay(struct error **err);
+
 #endif

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "channel/door.h"
 #include "session/errand.h"
+#include "session/forwarding.h"
 #include "session/owner.h"
 #include "session/place.h"
 
@@ -12,33 +13,68 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 
-struct json_object *creation_body(const struct session *s, char policy[SPEC_HASH_SIZE],
-                                  struct error **err)
+char *creation_folder(const struct session *s)
 {
-    /* The same for each container of the policy's. */
-    struct spec_context context = {.process = s->direct ? SPEC_GUEST : SPEC_KEEPER,
-                                   .machine = s->machine,
-                                   .local = s->target.socket != NULL,
-                                   .folder = s->direct ? GUEST_RUN : NULL,
-                                   .key = ""};
-    cleanup_string char *folder = text_format("%s/%u/%s", s->policy->runtime_dir,
-                                              (unsigned)s->request.account.uid, s->key);
-    struct json_object *body = spec_make(s->policy, &s->request, &context, err);
+    return text_format("%s/%u/%s", s->policy->runtime_dir, (unsigned)s->request.account.uid,
+                       s->key);
+}
 
-    if (!body)
-        return NULL;
-    spec_hash(policy, body);
+/* For the hash alone: what their files are called says it for none of them. */
+static int mark_names(const struct session *s, struct json_object *body, struct error **err)
+{
+    const enum names_way way = names_way(s);
+    cleanup_string char *text = way == NAMES_NONE ? NULL : names_text(s);
+
+    if (way != NAMES_NONE && !text)
+        return error_set(err, ENOMEM, "create body");
+    if (text)
+        json_object_object_add(body, "names", json_object_new_string(text));
+    return 0;
+}
+
+static struct spec_context context_of(const struct session *s)
+{
+    return (struct spec_context){.process = s->direct ? SPEC_GUEST : SPEC_KEEPER,
+                                 .machine = s->machine,
+                                 .local = s->target.socket != NULL,
+                                 .x11 = forwarding_mounts_x11(s)};
+}
+
+static bool mounts_folder(const struct session *s)
+{
+    return s->direct || forwarding_mounts(s);
+}
+
+int creation_policy(const struct session *s, char policy[SPEC_HASH_SIZE], struct error **err)
+{
+    struct spec_context context = context_of(s);
+
+    /* The same for each container of the policy's. */
+    context.folder = mounts_folder(s) ? GUEST_RUN : NULL;
+    context.key = "";
+    struct json_object *body = spec_make(s->policy, &s->request, &context, err);
+    int rc = body ? mark_names(s, body, err) : -1;
+    if (rc == 0)
+        spec_hash(policy, body);
     json_object_put(body);
+    return rc;
+}
+
+struct json_object *creation_body(const struct session *s, const char *policy, struct error **err)
+{
+    struct spec_context context = context_of(s);
+    cleanup_string char *folder = creation_folder(s);
+
     if (!folder) {
         error_set(err, ENOMEM, "path of the runtime directory");
         return NULL;
     }
-    if (s->direct)
-        context.folder = folder;
+    context.folder = mounts_folder(s) ? folder : NULL;
     context.key = s->key;
-    body = spec_make(s->policy, &s->request, &context, err);
+    struct json_object *body = spec_make(s->policy, &s->request, &context, err);
     if (body)
         json_object_object_add(json_object_object_get(body, "Labels"), LABEL_POLICY,
                                json_object_new_string(policy));
@@ -64,12 +100,6 @@ static const char *policy_of(struct json_object *body)
     const char *hash = json_object_get_string(json_object_object_get(labels, LABEL_POLICY));
     return hash ? hash : "";
 }
-
-/* What is there of that name. */
-struct earlier {
-    bool exists; /* it is to be started again */
-    bool running;
-};
 
 /* Not where the image is gone: what was made of it is all there is of it. */
 static bool image_is_other(struct engine *engine, const char *name, const char *id)
@@ -113,31 +143,133 @@ static int start(const struct session *s, struct engine *engine, const struct ea
     return container_start(engine, s->container, err);
 }
 
-static int make(struct session *s, struct engine *engine, struct json_object *body,
-                struct error **err)
+static int create_one(struct session *s, struct engine *engine, struct json_object *body,
+                      struct earlier *earlier, struct error **err)
 {
-    struct earlier earlier = {0};
     int progress = s->request.tty ? 2 : -1;
-
     int rc = place_create(engine, s->policy, s->container, body, &s->watcher, progress, err);
+
     if (rc < 0 && s->policy->scope != SCOPE_SESSION && error_kind(*err) == ERROR_CONFLICT) {
         error_clear(err);
-        rc = take_over(s, engine, body, &earlier, err);
-        if (rc == 0 && !earlier.exists)
+        rc = take_over(s, engine, body, earlier, err);
+        if (rc == 0 && !earlier->exists)
             rc = place_create(engine, s->policy, s->container, body, &s->watcher, progress, err);
     }
+    return rc < 0 ? error_wrap(err, "cannot create a container") : 0;
+}
+
+static void copy(struct json_object *to, struct json_object *from, const char *key)
+{
+    struct json_object *value = NULL;
+
+    if (json_object_object_get_ex(from, key, &value))
+        json_object_object_add(to, key, json_object_get(value));
+}
+
+/* A container of the session's own name, that its watcher removes it, which never runs. */
+static struct json_object *bare_body(struct json_object *body)
+{
+    struct json_object *bare = json_object_new_object(), *argv = json_object_new_array();
+
+    copy(bare, body, "Image");
+    copy(bare, body, "Labels");
+    json_object_array_add(argv, json_object_new_string("/"));
+    json_object_object_add(bare, "Entrypoint", argv);
+    json_object_object_add(bare, "NetworkDisabled", json_object_new_boolean(true));
+    return bare;
+}
+
+/* A full disk, or an image whose files can't be had, is no reason to refuse a login; one
+ * without an engine is over anyway. */
+static int do_without_names(struct names *names, const struct session *s, struct error **err)
+{
+    if (error_kind(*err) == ERROR_LOST || error_kind(*err) == ERROR_ABANDONED)
+        return -1;
+    syslog(LOG_NOTICE, "session=%s %s", s->request.session, error_text(*err));
+    error_clear(err);
+    names->way = NAMES_NONE;
+    return 0;
+}
+
+static int learn(struct session *s, struct engine *engine, struct json_object *body,
+                 struct names *names, struct earlier *earlier, struct error **err)
+{
+    struct json_object *bare = bare_body(body);
+    bool found;
+    int rc = create_one(s, engine, bare, earlier, err);
+
+    json_object_put(bare);
     if (rc < 0)
-        return error_wrap(err, "cannot create a container");
-    return start(s, engine, &earlier, err) < 0 ? error_wrap(err, "cannot start a container") : 0;
+        return -1;
+    /* What is to be started again was made with them, and only needs them to be there. */
+    if (earlier->exists)
+        return names_learn(names, s, NULL, err);
+    if (names_learn(names, s, engine, err) < 0 && do_without_names(names, s, err) < 0)
+        return -1;
+    return container_delete(engine, s->container, &found, err);
+}
+
+int creation_place(struct session *s, struct engine *engine, struct json_object *body,
+                   struct names *names, struct earlier *earlier, struct error **err)
+{
+    if (names->way == NAMES_MOUNT && !names->known &&
+        learn(s, engine, body, names, earlier, err) < 0)
+        return -1;
+    if (names->way == NAMES_MOUNT && names_mount(names, s, body, err) < 0)
+        return -1;
+    if (!earlier->exists && create_one(s, engine, body, earlier, err) < 0)
+        return -1;
+    if (names->way == NAMES_PUT && !earlier->exists && names_put(s, engine, body, err) < 0)
+        return do_without_names(names, s, err);
+    return 0;
+}
+
+static int make(struct session *s, struct engine *engine, struct json_object *body,
+                struct names *names, struct container_state *state, struct error **err)
+{
+    struct earlier earlier = {0};
+
+    if (creation_place(s, engine, body, names, &earlier, err) < 0)
+        return -1;
+    if (start(s, engine, &earlier, err) < 0)
+        return error_wrap(err, "cannot start a container");
+    if (container_ask(engine, s->container, state, NULL, NULL, err) < 0)
+        return -1;
+    if (earlier.exists)
+        names->image[0] = '\0';
+    return 0;
+}
+
+/* Somebody gave its image's name to another one since they were learnt. */
+static bool names_are_others(const struct names *names, const struct container_state *state)
+{
+    return names->way == NAMES_MOUNT && names->image[0] && state->image[0] &&
+           strcmp(names->image, state->image) != 0;
+}
+
+static int make_named(struct session *s, struct engine *engine, struct json_object *body,
+                      struct container_state *state, struct error **err)
+{
+    struct names names;
+    bool found;
+
+    names_recall(&names, s);
+    if (make(s, engine, body, &names, state, err) < 0)
+        return -1;
+    if (!names_are_others(&names, state))
+        return 0;
+    names.known = false;
+    if (container_delete(engine, state->id, &found, err) < 0)
+        return -1;
+    return make(s, engine, body, &names, state, err);
 }
 
 int creation_make(struct session *s, struct engine *engine, struct json_object *body,
                   struct record *made, struct error **err)
 {
-    struct container_state state;
+    struct container_state state = {0};
 
-    if (make(s, engine, body, err) < 0 ||
-        container_ask(engine, s->container, &state, NULL, NULL, err) < 0)
+    if (make_named(s, engine, body, &state, err) < 0)
         return -1;
     if (state.pid == 0 && s->direct)
         return error_set(err, 0, "cannot start a container: its guest ended at once");

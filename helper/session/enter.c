@@ -17,8 +17,6 @@
 #include "session/watcher.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,14 +209,17 @@ static int command_argv(struct strings *argv, const struct enter *enter, struct 
         return 0;
     policy = policy_load(enter->config, enter->account, &unmapped);
     cleanup_string char *uid = text_format("%u", (unsigned)enter->account->uid);
-    struct policy shell = {.shell = policy ? policy->shell : NULL, .user = uid};
+    const struct command_context context = {0};
+    struct policy shell = {.shell = policy ? policy->shell : NULL,
+                           .user = uid,
+                           .umask = policy ? policy->umask : DEFAULT_UMASK};
     if (policy && policy->user)
         shell.user = policy->user;
     if (enter->root)
         shell.user = root;
     if (!shell.user)
         return error_set(err, ENOMEM, "command");
-    return command_make(argv, &shell, &request, NULL, err);
+    return command_make(argv, &shell, &request, &context, err);
 }
 
 static int command_env(struct strings *env, const struct enter *enter, bool tty, struct error **err)
@@ -232,23 +233,10 @@ static int command_env(struct strings *env, const struct enter *enter, bool tty,
     return 0;
 }
 
-/* Who logged in, whatever became of his uid since (credentials of the login,
- * audit_setloginuid(3)); -1 where nobody did. */
-static long long login_uid(void)
-{
-    char text[16] = "";
-    cleanup_fd int fd = open("/proc/self/loginuid", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    char *end;
-    unsigned long uid = strtoul(text, &end, 10);
-
-    return n <= 0 || end == text || uid >= UINT32_MAX ? -1 : (long long)uid;
-}
-
 /* What the steps hand on. */
 struct visit {
     struct audit_visit audit;
-    struct text command, by; /* its strings */
+    struct text command; /* its string */
     const struct enter *enter;
     const struct place *place;
     const struct policy *policy;
@@ -261,17 +249,14 @@ struct visit {
 static void audit_make(struct visit *v)
 {
     const struct enter *e = v->enter;
-    const long long by = login_uid();
-    const struct passwd *who = by >= 0 ? getpwuid((uid_t)by) : NULL;
 
     for (size_t i = 0; i < e->command->count; i++)
         text_printf(&v->command, "%s%s", i ? " " : "", e->command->items[i]);
-    text_puts(&v->by, who ? who->pw_name : "");
     v->audit = (struct audit_visit){.account = e->account,
                                     .container = v->place->name,
                                     .key = v->place->key,
-                                    .by = text_str(&v->by),
-                                    .by_uid = by,
+                                    .by = e->by ? e->by : "",
+                                    .by_uid = e->by_uid,
                                     .as_root = e->root,
                                     .tty = v->client.tty,
                                     .command = text_str(&v->command)};
@@ -344,7 +329,6 @@ static int visit(struct visit *v, struct error **err)
     client_close(&v->client);
     close_fd(&v->watcher.pipe);
     text_free(&v->command);
-    text_free(&v->by);
     return rc;
 }
 
@@ -369,7 +353,8 @@ int enter_run(const struct enter *enter, struct strings *several, int *status, s
                       .policy = policy,
                       .target = &target,
                       .watcher = {.pipe = -1}};
-    int rc = guise_for_engine(&before, enter->config, policy, enter->account->uid, err);
+    int rc = guise_for_engine(&before, enter->config, policy, enter->account->uid,
+                              enter->account->gid, err);
     if (rc == 0)
         rc = find(enter, policy, &target, &place, several, err);
     if (rc == 0)

@@ -11,7 +11,9 @@
 
 struct enter {
     const char *config;
-    const struct account *account;
+    const struct account *account; /* with its groups: NSS isn't asked from here on */
+    const char *by;                /* the login name of who does it; NULL: unknown */
+    long long by_uid;              /* -1: unknown */
     const char *container;         /* its name; NULL: the only one */
     const struct strings *command; /* argv; none: a login shell */
     const char *term;              /* TERM, or NULL */

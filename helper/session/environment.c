@@ -26,8 +26,9 @@ static bool name_valid(const char *name)
  * say, whatever the pattern. */
 static bool is_hosts_own(const char *name)
 {
-    static const char *const names[] = {"USER", "LOGNAME", "HOME",  "SHELL", "MAIL", "TERM",
-                                        "PWD",  "OLDPWD",  "SHLVL", "_",     NULL};
+    static const char *const names[] = {"USER",    "LOGNAME",    "HOME",   "SHELL", "MAIL",
+                                        "TERM",    "PWD",        "OLDPWD", "SHLVL", "_",
+                                        "DISPLAY", "XAUTHORITY", NULL};
 
     for (const char *const *n = names; *n; n++)
         if (strcmp(name, *n) == 0)
@@ -64,6 +65,14 @@ static const char *carried(const char *value, bool any_bytes)
     return value && (any_bytes || utf8_valid(value, strlen(value))) ? value : NULL;
 }
 
+/* bash, as many build it, reads .bashrc for each command where SSH_CLIENT tells that sshd
+ * has it run, but not within another shell: who may write his home, by sftp, would have
+ * whatever he likes run before the command that he is allowed. */
+static int add_level(struct strings *env, const struct policy *policy)
+{
+    return policy->force_command || policy->commands.count > 0 ? add(env, "SHLVL", "1") : 0;
+}
+
 int environment_make(struct strings *env, const struct policy *policy,
                      const struct request *request, bool any_bytes, struct error **err)
 {
@@ -81,7 +90,15 @@ int environment_make(struct strings *env, const struct policy *policy,
     if (rc == 0)
         rc = add(env, "SSH_CLIENT", request->connection ? ssh_client : NULL);
     if (rc == 0)
+        rc = add(env, "SSH_AUTH_SOCK", request->agent[0] ? request->agent : NULL);
+    if (rc == 0)
+        rc = add(env, "DISPLAY", request->display[0] ? request->display : NULL);
+    if (rc == 0)
+        rc = add(env, "XAUTHORITY", request->display[0] ? request->xauthority : NULL);
+    if (rc == 0)
         rc = add(env, "TERM", carried(request->term, any_bytes));
+    if (rc == 0)
+        rc = add_level(env, policy);
     if (rc == 0)
         rc = add_accepted(env, policy, request, any_bytes);
     for (size_t i = 0; rc == 0 && i < policy->env.count; i++)

@@ -36,7 +36,7 @@ static size_t entries(const struct policy *p)
 {
     return p->mount_count + p->tmpfs_count + p->device_count + p->ulimit_count + p->dns.count +
            p->cap_add.count + p->cap_drop.count + p->security_opt.count + p->labels.count +
-           p->env.count + p->accept_env.count + p->commands.count;
+           p->env.count + p->accept_env.count + p->commands.count + p->groups.count;
 }
 
 /* Two values of a list are for the same thing (a mount's target, a variable's name)
@@ -207,7 +207,7 @@ static int body_make(struct explanation *e, struct error **err)
     context = (struct spec_context){
         .machine = s.machine, .local = s.target.socket != NULL, .key = s.key};
     if (s.direct || e->policy->scope != SCOPE_SESSION)
-        e->body = creation_body(&s, hash, err);
+        e->body = creation_policy(&s, hash, err) < 0 ? NULL : creation_body(&s, hash, err);
     else
         e->body = spec_make(e->policy, &s.request, &context, err);
     return e->body ? 0 : -1;

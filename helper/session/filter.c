@@ -27,6 +27,7 @@ static const struct sock_fprog programs[FILTER_COUNT] = {
     [FILTER_DIRECT_BACK] = PROGRAM(filter_direct_back),
     [FILTER_ENGINE_HERE] = PROGRAM(filter_engine_here),
     [FILTER_ENGINE_THERE] = PROGRAM(filter_engine_there),
+    [FILTER_RELAY] = PROGRAM(filter_relay),
 };
 
 int filter_install(enum filter_way way, bool *there, struct error **err)

@@ -14,6 +14,7 @@ enum filter_way {
     FILTER_DIRECT_BACK,  /* the same, and stderr's way back (channel/direct.h) */
     FILTER_ENGINE_HERE,  /* the engine's unix socket, and its processes in /proc */
     FILTER_ENGINE_THERE, /* TCP to it, and what resolving its name takes */
+    FILTER_RELAY,        /* no session: connections are accepted, and bytes moved (forwarding.h) */
     FILTER_COUNT
 };
 

@@ -23,7 +23,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* Those that all have. */
+/* Those that all sessions have. */
 static const char *const common[] = {
     "_llseek",
     "brk",
@@ -113,6 +113,19 @@ static const char *const resolver[] = {
     "sysinfo",
 };
 
+/* All that a relay has (channel/forward.c): its connections to sshd are made for it. */
+static const char *const relay[] = {
+    "accept4",         "brk",          "close",          "exit",         "exit_group", "futex",
+    "futex_time64",    "getpid",       "getrandom",      "gettid",       "madvise",    "mremap",
+    "munmap",          "poll",         "ppoll",          "ppoll_time64", "read",       "recvmsg",
+    "restart_syscall", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sendto",     "shutdown",
+    "sigreturn",       "tgkill",       "write",          "writev",
+};
+
+/* And what it would call who has taken it over; for a session there are rules. */
+static const char *const deadly_for_relay[] = {"bind",   "clone",   "clone3",   "connect", "ioctl",
+                                               "openat", "sendmsg", "sendmmsg", "socket"};
+
 /* What nobody in here calls, and who has taken it over would. Others that aren't
  * listed fail as well; each that is makes a session's start a little longer. */
 static const char *const deadly[] = {
@@ -170,6 +183,9 @@ static const struct program programs[] = {
     {"engine_here", false, true, false},
     {"engine_there", false, true, true},
 };
+
+/* The last one (FILTER_RELAY), which has nothing of theirs. */
+static const struct program relay_program = {"relay", false, false, false};
 
 static void check(int rc, const char *what)
 {
@@ -315,6 +331,20 @@ static void print(scmp_filter_ctx ctx, const char *name)
     fclose(file);
 }
 
+static void rules_session(scmp_filter_ctx ctx, const struct program *program)
+{
+    RULES(ctx, SCMP_ACT_ALLOW, common);
+    if (program->engine)
+        RULES(ctx, SCMP_ACT_ALLOW, engine);
+    if (program->resolver)
+        RULES(ctx, SCMP_ACT_ALLOW, resolver);
+    rules_ioctl(ctx);
+    rules_openat(ctx, program);
+    rules_socket(ctx, program);
+    rules_clone(ctx, program);
+    rules_utimensat(ctx);
+}
+
 static void make(const struct program *program, uint32_t arch)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
@@ -329,18 +359,14 @@ static void make(const struct program *program, uint32_t arch)
     /* A tree in place of a list (libseccomp 2.5): the kernel runs the program once for
      * each call there is when it is installed. */
     (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    RULES(ctx, SCMP_ACT_ALLOW, common);
     RULES(ctx, SCMP_ACT_KILL_PROCESS, deadly);
-    if (program->engine)
-        RULES(ctx, SCMP_ACT_ALLOW, engine);
-    if (program->resolver)
-        RULES(ctx, SCMP_ACT_ALLOW, resolver);
-    rules_ioctl(ctx);
-    rules_openat(ctx, program);
-    rules_socket(ctx, program);
     rules_memory(ctx, program);
-    rules_clone(ctx, program);
-    rules_utimensat(ctx);
+    if (program == &relay_program) {
+        RULES(ctx, SCMP_ACT_ALLOW, relay);
+        RULES(ctx, SCMP_ACT_KILL_PROCESS, deadly_for_relay);
+    } else {
+        rules_session(ctx, program);
+    }
     print(ctx, program->name);
     seccomp_release(ctx);
 }
@@ -374,5 +400,6 @@ int main(int argc, char **argv)
     puts("/* Made by filter_program.c. */\n#include <linux/filter.h>\n");
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
         make(&programs[i], arch);
+    make(&relay_program, arch);
     return fflush(stdout) != 0;
 }

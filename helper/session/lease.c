@@ -5,6 +5,8 @@
 #include "base/file.h"
 #include "base/runtime.h"
 #include "protocol/message.h"
+#include "session/agent.h"
+#include "session/x11_place.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,6 +19,8 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { REMOVE_TRIES = 20 };
 
 static void lock_name(char name[32], const char *session)
 {
@@ -168,16 +172,46 @@ int lease_make_folder(const struct lease *lease, struct error **err)
     return release_fd(&folder);
 }
 
+static DIR *open_list(int dir)
+{
+    cleanup_fd int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (list)
+        (void)release_fd(&fd);
+    return list;
+}
+
+/* Those of killed processes; root does it as well, in a folder that is the user's. */
+static void remove_forwards(int folder)
+{
+    DIR *dir = open_list(folder);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (agent_is_name(entry->d_name) || x11_is_authority(entry->d_name))
+            unlinkat(folder, entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    x11_place_remove(folder);
+}
+
 static void remove_folder(const struct lease *lease)
 {
-    int folder = openat(lease->dir, lease->session, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    cleanup_fd int folder = lease_open_folder(lease);
 
     if (folder < 0)
         return;
     unlinkat(folder, START_SOCKET, 0);
     unlinkat(folder, GUEST_SOCKET, 0);
-    close(folder);
-    unlinkat(lease->dir, lease->session, AT_REMOVEDIR);
+    for (int i = 0; i < REMOVE_TRIES; i++) {
+        if (unlinkat(lease->dir, lease->session, AT_REMOVEDIR) == 0 || errno != ENOTEMPTY)
+            return;
+        /* A session that ends now may make an agent's link once more. */
+        if (i > 0)
+            pause_ms(1);
+        remove_forwards(folder);
+    }
 }
 
 void lease_end(const struct lease *lease)
@@ -236,16 +270,6 @@ static bool session_of(const char *file, char session[LEASE_SESSION_SIZE])
     memcpy(session, file, len);
     session[len] = '\0';
     return lease_is_key(session);
-}
-
-static DIR *open_list(int dir)
-{
-    cleanup_fd int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
-
-    if (list)
-        (void)release_fd(&fd);
-    return list;
 }
 
 void lease_each_stale(const struct lease *lease, lease_stale *visit, void *data)

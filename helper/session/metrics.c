@@ -29,7 +29,7 @@ const char *const metrics_causes[METRICS_CAUSES + 1] = {
     "command",    "mount",        "tls",
     "config",     "max-sessions", "host-max-sessions",
     "login-rate", "error",        "client-gone",
-    "signal",     "killed"};
+    "signal",     "killed",       "unmapped"};
 
 const unsigned metrics_bounds[METRICS_BUCKETS] = {5,   10,   25,   50,   100,  250,
                                                   500, 1000, 2500, 5000, 10000};

@@ -18,7 +18,8 @@
  * middle of an NSS call it may not allocate, and syslog(3) would. */
 struct last_words {
     char user[512], log[1024];
-    size_t user_len, log_len;
+    size_t user_len, log_len; /* 0: nothing for the log */
+    int status;
     struct sigaction before;
     volatile sig_atomic_t said;
 };
@@ -46,12 +47,13 @@ static void on_alarm(int number)
 {
     (void)number;
     if (words.said)
-        _exit(OUTCOME_REFUSED);
+        _exit(words.status);
     words.said = 1;
     alarm(TELLING_S);
-    tell_log();
+    if (words.log_len > 0)
+        tell_log();
     (void)!write(2, words.user, words.user_len);
-    _exit(OUTCOME_REFUSED);
+    _exit(words.status);
 }
 
 /* As syslog(3) writes it but for the time, which a log adds itself. */
@@ -72,19 +74,40 @@ static void write_words(const struct request *request, const char *what)
     words.log_len = (size_t)len < sizeof words.log ? (size_t)len : sizeof words.log - 1;
 }
 
-void nss_alarm_on(const struct request *request, const char *what)
+static void arm(int status)
 {
     /* SA_NODEFER: the second alarm must come through. */
     const struct sigaction wake = {.sa_handler = on_alarm, .sa_flags = SA_NODEFER};
     sigset_t only;
 
-    write_words(request, what);
+    words.status = status;
     sigemptyset(&only);
     sigaddset(&only, SIGALRM);
     sigaction(SIGALRM, &wake, &words.before);
     /* Whoever started us may have blocked it. */
     sigprocmask(SIG_UNBLOCK, &only, NULL);
     alarm(NSS_ALARM_S);
+}
+
+void nss_alarm_on(const struct request *request, const char *what)
+{
+    write_words(request, what);
+    arm(OUTCOME_REFUSED);
+}
+
+void nss_alarm_on_check(const char *what, const char *name)
+{
+    cleanup_text struct text who = {0};
+
+    text_escape(&who, name, 64);
+    int len = snprintf(
+        words.user, sizeof words.user,
+        "berth check: cannot look up %s \"%s\": the system's user database (NSS) has "
+        "not answered for %d s\n",
+        what, text_str(&who), NSS_ALARM_S);
+    words.user_len = (size_t)len < sizeof words.user ? (size_t)len : sizeof words.user - 1;
+    words.log_len = 0;
+    arm(1);
 }
 
 void nss_alarm_off(void)

@@ -14,6 +14,9 @@ enum { NSS_ALARM_S = 20 };
  * done meanwhile, as in "tell who logs in"; of the request what is known so far is
  * logged. The helper must have no other thread and no child yet. */
 void nss_alarm_on(const struct request *request, const char *what);
+/* The same for `berth check`, which ends with status 1: what is looked up, as in
+ * "account", and its name. Nothing goes to the log. */
+void nss_alarm_on_check(const char *what, const char *name);
 void nss_alarm_off(void);
 
 #endif

@@ -9,10 +9,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 enum {
     MESSAGE_MAX = 1200,
+    MOTD_MAX = 64 * 1024,
     /* A client that reads nothing must not hold up the end of its session. */
     TAKE_MS = 2000,
 };
@@ -56,6 +58,18 @@ void outcome_banner(const char *text)
     write_all(&line);
 }
 
+void outcome_motd(const char *path, const char *session)
+{
+    cleanup_error struct error *err = NULL;
+    size_t len;
+    cleanup_string char *text = file_read_trusted(path, TRUST_PUBLIC, MOTD_MAX, &len, &err);
+
+    if (text)
+        outcome_banner(text);
+    else
+        syslog(LOG_NOTICE, "session=%s motd: %s", session, error_text(err));
+}
+
 /* docker-init is tini: "[FATAL tini (7)] exec /bin/sh failed: No such file or
  * directory", status 127. */
 char *outcome_no_shell(const struct relay_result *result, const struct policy *policy)
@@ -81,6 +95,6 @@ char *outcome_sftp(const struct relay_result *result, const struct policy *polic
 
     if (strncmp(result->head, "berth: ", 7) == 0)
         return text_format("%.*s", line - 7, result->head + 7);
-    return text_format("sftp-server of image %s ended with status %d: %.*s", policy->image,
+    return text_format("sftp-server in image %s ended with status %d: %.*s", policy->image,
                        result->status, line, result->head);
 }

@@ -15,6 +15,9 @@ void outcome_tell(const char *text);
 
 /* The administrator's text on the user's terminal, as it is. */
 void outcome_banner(const char *text);
+/* The same for an administrator's file. As with pam_motd(8), one that can't be had is no
+ * reason to refuse a login: the log has why. */
+void outcome_motd(const char *path, const char *session);
 
 /* What the user needs to hear, or NULL; the caller frees it. */
 

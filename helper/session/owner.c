@@ -38,7 +38,7 @@ int owner_ask(struct engine *engine, const struct owner *owner, struct owned *ow
     if (container_ask(engine, name, &owned->state, take_label, &labels, err) < 0)
         return -1;
     owned->ours = labels.matches == 3;
-    owned->keep = owned->keep && owned->state.started;
+    owned->keep = owned->keep && owned->state.started && !owned->state.dead;
     return 0;
 }
 

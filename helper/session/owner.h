@@ -20,7 +20,7 @@ struct owner {
 struct owned {
     bool ours; /* the owner's; else somebody gave it this name */
     struct container_state state;
-    bool keep;       /* made with on_idle = stop, and has run: its files are a person's */
+    bool keep;       /* with on_idle = stop, and it can run again: its files are a person's */
     char policy[17]; /* spec_hash() of what it was made by, "" unknown */
 };
 

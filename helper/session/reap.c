@@ -7,6 +7,8 @@
 #include "engine/listing.h"
 #include "policy/connection.h"
 #include "policy/policy.h"
+#include "policy/xauth.h"
+#include "session/audit.h"
 #include "session/guise.h"
 #include "session/identity.h"
 #include "session/lease.h"
@@ -17,9 +19,7 @@
 #include "session/sweep.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <string.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,16 +28,22 @@ enum {
     USER_MS = 30000,
     /* s; a login in the act. */
     YOUNG = 60,
+    /* Who ends the last session of a container holds its lock for a while. */
+    HOLD_MS = 10000,
 };
 
 static const char dead[] = "nobody holds its lock";
 static const char orphaned[] = "its lock is gone";
+static const char discarded[] = "removed by the administrator";
 
 struct reap {
     const char *config;
     const char *runtime_dir;
     char machine[MACHINE_SIZE];
+    struct nss *nss;
     bool look;
+    const char *user;
+    enum audit_format format;
     const struct reap_report *report;
     struct engine *engine; /* all users'; NULL: each has one of his own */
     bool away;             /* the one at hand was lost on the way */
@@ -61,30 +67,43 @@ static struct http_target target_of(const struct engine_config *engine)
                                 .tls_key = engine->tls_key};
 }
 
-static void log_removed(const struct reaped *reaped)
+/* Zeroed where there is no such account. */
+static const struct account *find_account(const struct reap *r, uid_t uid, struct person *person)
 {
-    cleanup_text struct text user = {0};
+    const struct nss_query query = {.uid = uid};
 
-    if (reaped->user)
-        text_escape(&user, reaped->user, 200);
-    syslog(LOG_NOTICE, "reap container=%s user=\"%s\" uid=%u reason=\"%s\"", reaped->container,
-           text_str(&user), (unsigned)reaped->uid, reaped->why);
+    (void)nss_try(r->nss, &query, person, r->report->failed, r->report->data);
+    return &person->account;
+}
+
+/* The account's group; without an account one that is nobody's but perhaps his. */
+static gid_t group_of(const struct account *account, uid_t uid)
+{
+    return account->name ? account->gid : (gid_t)uid;
+}
+
+static void log_removed(const struct reap *r, const struct reaped *reaped)
+{
+    audit_reap(r->format, &(struct audit_reap){.container = reaped->container,
+                                               .user = reaped->user ? reaped->user : "",
+                                               .reason = reaped->why,
+                                               .uid = reaped->uid});
 }
 
 static void tell(struct reap *r, const struct owner *owner, const char *why,
                  const struct error *err)
 {
-    const struct passwd *account = getpwuid(owner->uid);
+    cleanup_person struct person person = {0};
     char name[CONTAINER_NAME_SIZE];
     struct reaped reaped = {.container = name,
                             .uid = owner->uid,
-                            .user = account ? account->pw_name : NULL,
+                            .user = find_account(r, owner->uid, &person)->name,
                             .why = why,
                             .failure = err ? error_text(err) : NULL};
 
     identity_name(name, owner->machine, owner->uid, owner->key);
     if (!err && !r->look)
-        log_removed(&reaped);
+        log_removed(r, &reaped);
     r->report->container(r->report->data, &reaped);
     r->away = r->away || (err && error_kind(err) == ERROR_LOST);
 }
@@ -114,22 +133,34 @@ static bool has_time(void *data)
     return false;
 }
 
-/* With its lock's file made by us and held, as its user, whose it must be: a login
- * that comes now waits, and then finds none. False: one has come before. */
+/* Its lock alone, the file made where it isn't there, as its user, whose it must be: a
+ * login that comes now waits. For so long at most; 0: somebody has it. */
+static int hold(const struct reap *r, const struct owner *owner, int ms, struct lease *lease,
+                struct error **err)
+{
+    const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    const long long end = now_ms() + ms;
+    cleanup_person struct person person = {0};
+    struct guise before;
+    const gid_t gid = group_of(find_account(r, owner->uid, &person), owner->uid);
+    int got = guise_take(&before, owner->uid, gid, err);
+
+    if (got == 0)
+        got = lease_open(lease, r->runtime_dir, owner->uid, owner->key, err);
+    while (got == 0 && (got = lease_try(lease, true, err)) == 0 && now_ms() < end)
+        nanosleep(&pause, NULL);
+    guise_drop(&before);
+    return got;
+}
+
+/* A login that comes now finds none. False: one has come before. */
 static bool claim(const struct reap *r, const struct owner *owner, struct lease *lease)
 {
     cleanup_error struct error *err = NULL;
     struct record record;
 
-    struct guise before;
-
     lease_close(lease);
-    int got = guise_take(&before, owner->uid, &err);
-    if (got == 0)
-        got = lease_open(lease, r->runtime_dir, owner->uid, owner->key, &err);
-    if (got == 0)
-        got = lease_try(lease, true, &err);
-    guise_drop(&before);
+    int got = hold(r, owner, 0, lease, &err);
     if (got < 0)
         fail(r, err);
     return got > 0 && !record_read(&record, lease->lock);
@@ -191,6 +222,18 @@ static bool label_is(const struct listed *container, const char *key, const char
     return label && strcmp(label, value) == 0;
 }
 
+/* Whatever the engine made of the filters. */
+static bool is_ours(const struct round *round, const struct listed *container, struct owner *owner)
+{
+    const struct reap *r = round->reap;
+
+    return label_is(container, LABEL_MACHINE, r->machine) &&
+           label_is(container, LABEL_RUNTIME, r->runtime_dir) &&
+           owner_read(owner, r->machine, container->name, listed_label(container, LABEL_UID),
+                      listed_label(container, LABEL_SESSION)) &&
+           !(round->own && owner->uid != round->uid);
+}
+
 static void visit_listed(void *data, const struct listed *container)
 {
     const struct round *round = data;
@@ -198,45 +241,48 @@ static void visit_listed(void *data, const struct listed *container)
     struct owner owner;
 
     r->away = r->away || (round->own && !has_time(data));
-    /* Whatever the engine made of the filters. */
-    if (r->away || !label_is(container, LABEL_MACHINE, r->machine) ||
-        !label_is(container, LABEL_RUNTIME, r->runtime_dir) ||
-        !owner_read(&owner, r->machine, container->name, listed_label(container, LABEL_UID),
-                    listed_label(container, LABEL_SESSION)))
+    if (r->away || !is_ours(round, container, &owner))
         return;
-    /* A kept one that never ran has nobody's files in it. */
-    if ((round->own && owner.uid != round->uid) ||
-        (label_is(container, LABEL_KEEP, "1") && container->started) ||
+    /* A kept one that never ran has nobody's files in it, and a dead one's nobody gets at. */
+    if ((label_is(container, LABEL_KEEP, "1") && container->started && !container->dead) ||
         time(NULL) - container->created < YOUNG)
         return;
     remove_orphan(round, &owner, container->id);
 }
 
-static void reap_orphans(struct round *round)
+static int list(struct round *round, listing_visit *visit, struct error **err)
 {
     const struct reap *r = round->reap;
     cleanup_strings struct strings labels = {0};
-    cleanup_error struct error *err = NULL;
 
     if (strings_take(&labels, text_format("%s=%s", LABEL_MACHINE, r->machine)) < 0 ||
         strings_take(&labels, text_format("%s=%s", LABEL_RUNTIME, r->runtime_dir)) < 0)
-        error_set(&err, ENOMEM, "list of containers");
-    else if (listing_run(round->engine, &labels, visit_listed, round, &err) < 0)
+        return error_set(err, ENOMEM, "list of containers");
+    return listing_run(round->engine, &labels, visit, round, err);
+}
+
+static void reap_orphans(struct round *round)
+{
+    cleanup_error struct error *err = NULL;
+
+    if (list(round, visit_listed, &err) < 0) {
         error_wrap(&err, "containers without a lock");
-    if (err)
-        fail(r, err);
+        fail(round->reap, err);
+    }
 }
 
 /* The user's own engine; an account that is gone still has its uid. */
-static struct policy *load_own(const struct reap *r, uid_t uid, struct error **err)
+static struct policy *load_own(const struct reap *r, uid_t uid, gid_t *group, struct error **err)
 {
     static char none[] = "";
-    const struct passwd *pw = getpwuid(uid);
-    const struct account account = {.name = pw ? pw->pw_name : none,
-                                    .home = pw ? pw->pw_dir : none,
+    cleanup_person struct person person = {0};
+    const struct account *found = find_account(r, uid, &person);
+    const struct account account = {.name = found->name ? found->name : none,
+                                    .home = found->name ? found->home : none,
                                     .uid = uid,
-                                    .gid = pw ? pw->pw_gid : (gid_t)-1};
+                                    .gid = found->name ? found->gid : (gid_t)-1};
     bool each;
+    *group = group_of(found, uid);
     struct policy *policy = policy_load_engine(r->config, &account, &each, err);
 
     if (!policy)
@@ -272,14 +318,15 @@ static struct engine *sweep_user(struct round *round, const struct http_target *
 static void reap_own(struct round *round, const struct lease *lease)
 {
     struct guise before;
+    gid_t gid;
     cleanup_error struct error *err = NULL;
-    cleanup_policy struct policy *policy = load_own(round->reap, round->uid, &err);
+    cleanup_policy struct policy *policy = load_own(round->reap, round->uid, &gid, &err);
 
     if (!policy) {
         fail(round->reap, err);
         return;
     }
-    if (guise_for_engine(&before, round->reap->config, policy, round->uid, &err) < 0) {
+    if (guise_for_engine(&before, round->reap->config, policy, round->uid, gid, &err) < 0) {
         guise_drop(&before);
         fail(round->reap, err);
         return;
@@ -316,6 +363,8 @@ static void reap_user(void *data, uid_t uid)
             fail(r, err);
         return;
     }
+    if (!r->look)
+        xauth_sweep(lease.dir, r->runtime_dir);
     if (r->engine)
         (void)sweep_user(&round, NULL, &lease);
     else
@@ -346,13 +395,15 @@ static void prepare(const struct reap *r)
 static int reap_one(struct reap *r, uid_t uid, struct error **err)
 {
     struct round round = {.reap = r, .uid = uid, .own = true, .end = now_ms() + USER_MS};
-    cleanup_policy struct policy *policy = load_own(r, uid, err);
+    gid_t gid;
+    cleanup_policy struct policy *policy = load_own(r, uid, &gid, err);
     struct lease lease;
     struct guise before;
 
     if (!policy)
         return -1;
     r->runtime_dir = policy->runtime_dir;
+    r->format = policy->audit_format;
     if (lease_find(&lease, r->runtime_dir, uid, "", err) < 0) {
         if (error_kind(*err) != ERROR_NOT_FOUND)
             return -1;
@@ -360,11 +411,62 @@ static int reap_one(struct reap *r, uid_t uid, struct error **err)
         return 0;
     }
     const struct http_target target = target_of(&policy->engine);
-    int rc = guise_for_engine(&before, r->config, policy, uid, err);
+    if (!r->look)
+        xauth_sweep(lease.dir, r->runtime_dir);
+    int rc = guise_for_engine(&before, r->config, policy, uid, gid, err);
     if (rc == 0)
         engine_free(sweep_user(&round, &target, &lease));
     guise_drop(&before);
     lease_close(&lease);
+    return rc;
+}
+
+static void visit_own(void *data, const struct listed *container)
+{
+    const struct round *round = data;
+    struct reap *r = round->reap;
+    struct lease lease = {.dir = -1, .lock = -1};
+    cleanup_error struct error *err = NULL;
+    struct owner owner;
+    bool found = true;
+
+    if (r->away || !is_ours(round, container, &owner) || !lease_is_shared(owner.key) ||
+        lease_is_connections(owner.key) || (r->user && !label_is(container, LABEL_USER, r->user)))
+        return;
+    int got = hold(r, &owner, HOLD_MS, &lease, &err);
+    if (got > 0)
+        (void)container_delete(round->engine, container->id, &found, &err);
+    else if (got == 0)
+        error_set(&err, 0, "somebody is in it");
+    if (err || found)
+        tell(r, &owner, discarded, err);
+    /* Else the file may be another one's by now. */
+    if (!err && found)
+        lease_end(&lease);
+    lease_close(&lease);
+}
+
+static int discard_all(struct reap *r, uid_t uid, struct error **err)
+{
+    struct round round = {.reap = r, .uid = uid, .own = true};
+    gid_t gid;
+    cleanup_policy struct policy *policy = load_own(r, uid, &gid, err);
+    struct guise before;
+
+    if (!policy)
+        return -1;
+    r->runtime_dir = policy->runtime_dir;
+    r->format = policy->audit_format;
+    const struct http_target target = target_of(&policy->engine);
+    int rc = guise_for_engine(&before, r->config, policy, uid, gid, err);
+    if (rc == 0) {
+        round.engine = engine_new(&target, err);
+        rc = !round.engine                          ? -1
+             : engine_settle(round.engine, err) < 0 ? place_unreached(policy, err)
+                                                    : list(&round, visit_own, err);
+        engine_free(round.engine);
+    }
+    guise_drop(&before);
     return rc;
 }
 
@@ -378,6 +480,7 @@ static int reap_all(struct reap *r, struct error **err)
     if (!policy)
         return -1;
     r->runtime_dir = policy->runtime_dir;
+    r->format = policy->audit_format;
     if (!r->look)
         connection_sweep(r->runtime_dir);
     const struct http_target target = target_of(&policy->engine);
@@ -396,8 +499,14 @@ static int reap_all(struct reap *r, struct error **err)
 
 int reap_run(const struct reap_task *task, const struct reap_report *report, struct error **err)
 {
-    struct reap r = {.config = task->config, .look = task->look, .report = report};
+    struct reap r = {.config = task->config,
+                     .nss = task->nss,
+                     .look = task->look,
+                     .user = task->user,
+                     .report = report};
 
     identity_machine(r.machine);
+    if (task->discard)
+        return discard_all(&r, task->uid, err);
     return task->one ? reap_one(&r, task->uid, err) : reap_all(&r, err);
 }

@@ -5,6 +5,7 @@
 #define BERTH_SESSION_REAP_H
 
 #include "base/error.h"
+#include "session/nss.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -12,7 +13,7 @@
 struct reaped {
     const char *container;
     uid_t uid;
-    const char *user; /* NULL: there is no such account */
+    const char *user; /* NULL: there is no such account, or NSS gives no answer */
     const char *why;
     const char *failure; /* why it is left all the same; NULL: removed, or to be removed */
 };
@@ -26,9 +27,14 @@ struct reap_report {
 
 struct reap_task {
     const char *config;
+    struct nss *nss;
     bool look; /* only tell what would be removed */
     bool one;  /* the user `uid` alone, and what has a lock file: quick where there is none */
     uid_t uid;
+    /* In place of all that: the containers of `uid`'s that a login would find again, kept
+     * ones too, if nobody is in them. With `user` those of that name alone. */
+    bool discard;
+    const char *user;
 };
 
 /* As root. -1 where nothing could

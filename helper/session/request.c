@@ -4,6 +4,8 @@
 
 #include "session/identity.h"
 #include "session/nss_alarm.h"
+#include "session/person.h"
+#include "session/twin.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -41,25 +43,26 @@ static char *two_names(const struct account *account, const char *where, const c
 static int note_ambiguous(struct request *request, const char *user, struct error **err)
 {
     const struct account *account = &request->account;
-    const struct passwd *pw;
-    bool found = false;
-    FILE *file = fopen("/etc/passwd", "re");
+    cleanup_string char *other = NULL;
 
-    while (file && !found && (pw = fgetpwent(file))) {
-        found = pw->pw_uid == account->uid && strcmp(pw->pw_name, account->name) != 0;
-        if (found)
-            request->ambiguous = two_names(account, " in /etc/passwd", pw->pw_name);
+    if (twin_find("/etc/passwd", account, &other, err) < 0)
+        return -1;
+    if (other) {
+        request->ambiguous = two_names(account, " in /etc/passwd", other);
+    } else if (user && strcmp(user, account->name) != 0) {
+        cleanup_person struct person named = {0};
+        int rc = person_by_name(&named, user, err);
+        if (rc < 0 && error_kind(*err) != ERROR_NOT_FOUND)
+            return -1;
+        error_clear(err);
+        if (rc < 0 || named.account.uid != account->uid)
+            return 0;
+        request->ambiguous = two_names(account, "", user);
+    } else {
+        return 0;
     }
-    if (file)
-        fclose(file);
-    if (!found && user && strcmp(user, account->name) != 0) {
-        pw = getpwnam(user);
-        found = pw && pw->pw_uid == account->uid;
-        if (found)
-            request->ambiguous = two_names(account, "", user);
-    }
-    request->twin = found;
-    return found && !request->ambiguous ? error_set(err, ENOMEM, "account") : 0;
+    request->twin = true;
+    return request->ambiguous ? 0 : error_set(err, ENOMEM, "account");
 }
 
 static int account_set(struct account *account, const struct passwd *pw, struct error **err)
@@ -132,6 +135,18 @@ static bool is_sftp(const char *command)
         return true;
     return len >= sizeof server - 1 &&
            memcmp(command + len - (sizeof server - 1), server, sizeof server - 1) == 0;
+}
+
+/* mosh says "mosh-server 'new' ..." unless it was told a path. */
+bool request_is_mosh(const struct request *request)
+{
+    static const char server[] = "/mosh-server";
+    const char *command = request->command ? request->command : "";
+    size_t len = strcspn(command, " \t"), tail = sizeof server - 1;
+
+    if (len == tail - 1)
+        return strncmp(command, server + 1, len) == 0;
+    return len >= tail && memcmp(command + len - tail, server, tail) == 0;
 }
 
 /* "192.0.2.7 50022 192.0.2.1 22" */

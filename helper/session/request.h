@@ -27,6 +27,9 @@ struct request {
     char port[8];               /* its second, or "0" */
     struct strings env;         /* the whole environment as sshd gave it */
     char session[17];           /* 16 random hex digits */
+    char agent[48];             /* the client's agent in the container (forwarding.h), or "" */
+    char display[24];           /* DISPLAY in the container, or "" */
+    char xauthority[48];        /* and XAUTHORITY */
     pid_t monitor;              /* sshd's, whose pid its own log has (monitor.h); 0: not known */
     char *ambiguous;            /* why the uid alone doesn't say who it is, or NULL */
     bool twin;                  /* another name has the same uid: nothing by uid is his alone */
@@ -46,6 +49,8 @@ void request_free(struct request *request);
 
 /* The value of a variable, or NULL. */
 const char *request_getenv(const struct request *request, const char *name);
+/* Whether its command is the server that mosh(1) starts over ssh. */
+bool request_is_mosh(const struct request *request);
 /* "shell", "exec" or "sftp". */
 const char *request_kind_name(enum request_kind kind);
 

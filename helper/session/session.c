@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/runtime.h"
 #include "policy/command.h"
+#include "policy/home.h"
 #include "policy/limit.h"
 #include "policy/mount.h"
 #include "policy/policy.h"
@@ -12,10 +13,12 @@
 #include "session/auth_info.h"
 #include "session/by_attach.h"
 #include "session/by_direct.h"
+#include "session/forwarding.h"
 #include "session/metrics.h"
 #include "session/monitor.h"
 #include "session/nss_alarm.h"
 #include "session/outcome.h"
+#include "session/sftp.h"
 #include "session/sftp_refusal.h"
 
 #include <inttypes.h>
@@ -40,7 +43,18 @@ static int permit(struct session *s, struct error **err)
     if (r->tty && !p->tty)
         return error_set(err, 0, "no terminal for %s (tty = no in berth.conf): use ssh -T",
                          r->account.name);
+    if (r->tty && sftp_is_logged(p, r, p->engine.socket != NULL))
+        return error_set(err, 0,
+                         "sftp needs no terminal, on which its log would be mixed with it: "
+                         "leave out -t");
     s->cause = "command";
+    if (r->kind == REQUEST_SFTP && p->sftp == SFTP_OFF && !p->force_command)
+        return error_set(err, 0, "no sftp for %s (sftp = off in berth.conf)", r->account.name);
+    /* `create` may give it one. */
+    if (request_is_mosh(r) && strcmp(p->network, "none") == 0 && !p->create && !p->force_command)
+        return error_set(err, 0,
+                         "mosh can't reach a container without a network (network = none in "
+                         "berth.conf): use ssh, and tmux for work that outlives the connection");
     if (p->commands.count == 0 || p->force_command)
         return 0;
     const char *command = r->kind == REQUEST_SFTP ? "sftp" : r->command;
@@ -59,7 +73,7 @@ static int mount_refused(const struct session *s, const struct mount *mount, str
     const struct policy *p = s->policy;
     const struct account *account = &s->request.account;
 
-    if (!p->home_at || strcmp(mount->target, p->home_at) != 0)
+    if (!home_is(p, mount))
         return error_wrap(err, "mount %s", mount->target);
     if (error_kind(*err) != ERROR_NOT_FOUND)
         return error_wrap(err, "home %s", p->home_at);
@@ -103,14 +117,6 @@ static int check_tls(struct session *s, struct error **err)
     return 0;
 }
 
-/* runc and crun hand the host's sockets to a container, others such as gVisor's
- * don't. */
-static bool passes_sockets(const char *runtime)
-{
-    return !runtime || strcmp(runtime, "runc") == 0 || strcmp(runtime, "crun") == 0 ||
-           strcmp(runtime, "io.containerd.runc.v2") == 0;
-}
-
 static int choose_channel(struct session *s, struct error **err)
 {
     const struct policy *p = s->policy;
@@ -122,7 +128,8 @@ static int choose_channel(struct session *s, struct error **err)
                          "or attach in berth.conf",
                          p->engine.endpoint);
     s->direct = p->channel == CHANNEL_DIRECT ||
-                (p->channel == CHANNEL_AUTO && p->engine.socket && passes_sockets(p->runtime));
+                (p->channel == CHANNEL_AUTO && p->engine.socket &&
+                 (!p->runtime || policy_passes_sockets(p->runtime)));
     return 0;
 }
 
@@ -268,14 +275,31 @@ static int admit_by_policy(struct session *s, struct error **err)
     if (permit(s, err) < 0 || check_mounts(s, err) < 0 || check_tls(s, err) < 0 ||
         session_plan(s, err) < 0)
         return -1;
+    forwarding_plan(s);
     return enrol(s, dir, err);
+}
+
+/* What holds for everybody can be had all the same, where the file can be read. */
+static void open_metrics(struct session *s, const char *config)
+{
+    bool each;
+    cleanup_error struct error *none = NULL;
+    cleanup_policy struct policy *p = policy_load_engine(config, &s->request.account, &each, &none);
+    cleanup_fd int dir = p ? runtime_open_user(p->runtime_dir, s->request.account.uid, true, &none)
+                           : -1;
+
+    s->metrics = metrics_open(dir);
 }
 
 static int admit(struct session *s, const char *config, struct strings *env, struct error **err)
 {
     s->cause = "login";
-    if (request_read(&s->request, env, err) < 0 || load_policy(s, config, err) < 0)
+    if (request_read(&s->request, env, err) < 0)
         return -1;
+    if (load_policy(s, config, err) < 0) {
+        open_metrics(s, config);
+        return -1;
+    }
     int rc = admit_by_policy(s, err);
     if (rc == 0)
         s->cause = NULL;
@@ -325,6 +349,8 @@ static int run(struct session *s, struct error **err)
         return -1;
     if (s->policy->banner && s->request.tty)
         outcome_banner(s->policy->banner);
+    if (s->policy->motd && s->request.tty && !s->request.command && !s->policy->force_command)
+        outcome_motd(s->policy->motd, s->request.session);
     return s->direct ? by_direct(s, err) : by_attach(s, err);
 }
 
@@ -397,6 +423,9 @@ static void tell_sftp(const struct session *s, const struct ending *e)
         return;
     if (!e->tell)
         said = outcome_sftp(&s->result, s->policy);
+    /* It went to the log, and who asked for sftp by a command reads stderr. */
+    if (said && s->tapped)
+        outcome_tell(said);
     if (e->tell || said)
         line = text_format("berth: %s", e->tell ? e->tell : said);
     if (line)
@@ -445,6 +474,7 @@ struct session_end session_run(const char *config, struct strings *env)
                         .watcher = {.pipe = -1},
                         .limits = {.place = {.fd = -1}, .host = -1},
                         .metrics = -1,
+                        .forwarding = -1,
                         .began = now_ms()};
     cleanup_error struct error *err = NULL;
 
@@ -453,6 +483,7 @@ struct session_end session_run(const char *config, struct strings *env)
     /* All is let go, the container too: should the user's terminal take no message,
      * the watcher is at work already, and the next login isn't kept. */
     close_fd(&s.watcher.pipe);
+    forwarding_stop(&s);
     if (s.client_open)
         client_close(&s.client);
     lease_close(&s.lease);

@@ -13,6 +13,7 @@
 #include "session/limits.h"
 #include "session/request.h"
 #include "session/watcher.h"
+#include "session/x11.h"
 
 #include <stdbool.h>
 
@@ -30,9 +31,12 @@ struct session {
     const char *cause; /* why it isn't let in, in a word for programs; NULL: none known */
     struct lease lease;
     struct watcher watcher;
+    int forwarding; /* its closing ends that of agent and display (forwarding.h); or -1 */
+    struct x11 x11; /* where request.display leads */
     struct client client;
     struct relay_result result;
     bool client_open, running;
+    bool tapped;     /* the command's stderr went to the log */
     long long began; /* now_ms() */
     long long since; /* CLOCK_REALTIME, ms: when it was let in */
 };

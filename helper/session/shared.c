@@ -22,7 +22,6 @@ enum {
 struct joining {
     struct session *session;
     const struct shared_way *way;
-    struct json_object *body;
     char policy[SPEC_HASH_SIZE];
     char dead[CONTAINER_ID_SIZE]; /* the container in which nothing can be started */
     long long dead_since;         /* now_ms() */
@@ -72,7 +71,10 @@ static int make(struct joining *j, struct error **err)
     /* One that is started again keeps its id. */
     j->dead[0] = '\0';
     record_clear(s->lease.lock);
-    if (j->way->make(j->way->data, j->body, &record, err) < 0)
+    struct json_object *body = creation_body(s, j->policy, err);
+    int rc = body ? j->way->make(j->way->data, body, &record, err) : -1;
+    json_object_put(body);
+    if (rc < 0)
         return -1;
     record.keep = task.stop;
     record.linger = task.linger;
@@ -168,8 +170,7 @@ int shared_start(struct session *s, const struct shared_way *way, struct error *
         return -1;
     if (!lease_is_there(&s->lease) && watch(&j, err) < 0)
         return -1;
-    j.body = creation_body(s, j.policy, err);
-    if (!j.body)
+    if (creation_policy(s, j.policy, err) < 0)
         return -1;
     while ((rc = look(&j, err)) == 0) {
         if (now_ms() > end)
@@ -185,6 +186,5 @@ int shared_start(struct session *s, const struct shared_way *way, struct error *
         if (rc < 0)
             break;
     }
-    json_object_put(j.body);
     return rc < 0 ? -1 : 0;
 }

@@ -2,14 +2,19 @@
 
 #include "session/spec.h"
 
+#include "policy/home.h"
+#include "policy/value.h"
 #include "protocol/message.h"
 #include "session/command.h"
 #include "session/environment.h"
 #include "session/identity.h"
+#include "session/sftp.h"
+#include "session/x11_place.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -112,6 +117,21 @@ static void set_privileges(struct json_object *host, const struct policy *p)
     json_object_object_add(host, "Devices", devices);
 }
 
+/* Numbers: names would be the image's. */
+static void set_groups(struct json_object *host, const struct policy *p)
+{
+    struct json_object *array;
+
+    if (p->group_ids.count == 0)
+        return;
+    array = json_object_new_array();
+    for (size_t i = 0; i < p->group_ids.count; i++) {
+        const char *group = p->group_ids.items[i];
+        json_object_array_add(array, json_object_new_string_len(group, (int)strcspn(group, ":")));
+    }
+    json_object_object_add(host, "GroupAdd", array);
+}
+
 static void set_files(struct json_object *host, const struct policy *p)
 {
     struct json_object *mounts = json_object_new_array();
@@ -123,7 +143,7 @@ static void set_files(struct json_object *host, const struct policy *p)
                                           mount->target, mount->read_only);
         /* A home that is still empty would get the owner of the image's directory at
          * that path, in place of the one that it was given. */
-        if (mount->volume && p->home_at && strcmp(mount->target, p->home_at) == 0)
+        if (mount->volume && home_is(p, mount))
             set_bool(object_at(m, "VolumeOptions"), "NoCopy", true);
     }
     for (size_t i = 0; i < p->tmpfs_count; i++)
@@ -152,6 +172,40 @@ static void set_no_network(struct json_object *body, const struct policy *p, boo
         add_mount(mounts, "bind", HOSTS_FILE, "/etc/hosts", true);
 }
 
+/* The host's or another container's network comes with its name: the engine takes none
+ * beside it. */
+static bool has_network_of_its_own(struct json_object *host)
+{
+    static const char other[] = "container:";
+    struct json_object *mode = NULL;
+
+    if (!json_object_object_get_ex(host, "NetworkMode", &mode) ||
+        !json_object_is_type(mode, json_type_string))
+        return true;
+    return strcmp(json_object_get_string(mode), "host") != 0 &&
+           strncmp(json_object_get_string(mode), other, sizeof other - 1) != 0;
+}
+
+/* This machine's, as a prompt on it has: after the merge, since `create` may have said
+ * another, or that the container is to have the host's with all that belongs to it. */
+static void set_hostname(struct json_object *body, const struct policy *p)
+{
+    struct json_object *host = object_at(body, "HostConfig"), *said = NULL;
+    cleanup_error struct error *unfit = NULL;
+    char name[HOST_NAME_MAX + 1] = "";
+
+    if (p->hostname || json_object_object_get_ex(body, "Hostname", &said) ||
+        (json_object_object_get_ex(host, "UTSMode", &said) &&
+         json_object_get_string_len(said) > 0) ||
+        !has_network_of_its_own(host))
+        return;
+    if (gethostname(name, sizeof name - 1) < 0)
+        return;
+    name[strcspn(name, ".")] = '\0';
+    if (value_hostname(name, &unfit) == 0)
+        set_string(body, "Hostname", name);
+}
+
 /* The engine's decoder takes "hostconfig" for HostConfig, and U+212A for a k
  * (Go, encoding/json): then two keys would speak of one field. */
 static int check_key(struct json_object *into, const char *key, struct error **err)
@@ -168,21 +222,39 @@ static int check_key(struct json_object *into, const char *key, struct error **e
     return 0;
 }
 
-/* The guest's programs and the container's folder, whatever `create` says of
- * mounts. */
-static void set_guest_mounts(struct json_object *body, const struct spec_context *context)
+/* sftp in a container that isn't the guest's: one of the session's own where it is sftp, else
+ * any that shared sessions may come to. */
+static bool wants_bundle(const struct policy *policy, const struct request *request,
+                         const struct spec_context *context)
+{
+    if (context->process == SPEC_GUEST || !context->local || !sftp_wants_bundle(policy))
+        return false;
+    return context->process == SPEC_KEEPER || sftp_is_served(policy, request);
+}
+
+/* The guest's programs, and the container's folder where it has one, whatever
+ * `create` says of mounts. */
+static void set_guest_mounts(struct json_object *body, const struct policy *policy,
+                             const struct request *request, const struct spec_context *context)
 {
     struct json_object *host = object_at(body, "HostConfig"), *mounts = NULL;
+    const bool programs = context->process == SPEC_GUEST || wants_bundle(policy, request, context);
 
-    if (context->process != SPEC_GUEST)
+    if (!programs && !context->folder)
         return;
     if (!json_object_object_get_ex(host, "Mounts", &mounts) ||
         !json_object_is_type(mounts, json_type_array)) {
         mounts = json_object_new_array();
         json_object_object_add(host, "Mounts", mounts);
     }
-    add_mount(mounts, "bind", BERTH_LIBEXECDIR "/guest", GUEST_DIR, true);
-    add_mount(mounts, "bind", context->folder, GUEST_RUN, true);
+    if (programs)
+        add_mount(mounts, "bind", BERTH_LIBEXECDIR "/guest", GUEST_DIR, true);
+    if (context->folder)
+        add_mount(mounts, "bind", context->folder, GUEST_RUN, true);
+    if (context->folder && context->x11) {
+        cleanup_string char *sockets = text_format("%s/" X11_FOLDER, context->folder);
+        add_mount(mounts, "bind", sockets, X11_AT, true);
+    }
 }
 
 /* Objects merge, everything else is replaced. What is an object here must be
@@ -326,10 +398,12 @@ static int make_session(struct strings *argv, struct strings *env, const struct 
                         struct error **err)
 {
     bool by_script = context->has_window && !context->console_size;
+    const struct command_context command = {
+        .size = by_script ? &context->window : NULL, .bundle = context->local, .sure = true};
 
     if (context->process != SPEC_SESSION)
         return 0;
-    if (command_make(argv, policy, request, by_script ? &context->window : NULL, err) < 0)
+    if (command_make(argv, policy, request, &command, err) < 0)
         return -1;
     return environment_make(env, policy, request, false, err);
 }
@@ -352,6 +426,7 @@ struct json_object *spec_make(const struct policy *policy, const struct request 
     set_limits(host, policy);
     set_privileges(host, policy);
     set_files(host, policy);
+    set_groups(host, policy);
     set_strings(host, "Dns", &policy->dns);
     set_string(host, "NetworkMode", policy->network);
     if (context->process == SPEC_SESSION)
@@ -365,8 +440,9 @@ struct json_object *spec_make(const struct policy *policy, const struct request 
         return NULL;
     }
     set_fixed(body, policy, request, context);
-    set_guest_mounts(body, context);
+    set_guest_mounts(body, policy, request, context);
     set_no_network(body, policy, context->local);
+    set_hostname(body, policy);
     return body;
 }
 

@@ -6,6 +6,7 @@
 #include "channel/guest.h"
 #include "session/background.h"
 #include "session/creation.h"
+#include "session/forwarding.h"
 #include "session/launch.h"
 #include "session/record.h"
 
@@ -55,12 +56,14 @@ static int take(struct session *s, const struct record *record, struct direct *d
     cleanup_fd int folder = lease_open_folder(&s->lease);
     if (folder < 0)
         return error_set_kind(err, ERROR_LOST, "its folder is gone");
+    forwarding_start(s);
     return direct_start(direct, folder, record->pid, payload, GUEST_ANSWER_MS, &s->client, err);
 }
 
 /* Its time was over in this moment, or it is paused: the watcher removes it. */
 static void give_back(struct session *s, struct direct *direct, struct error **err)
 {
+    forwarding_stop(s);
     direct_close(direct);
     close_fd(&s->watcher.pipe);
     lease_close(&s->lease);
@@ -72,12 +75,11 @@ int standby_start(struct session *s, struct direct *direct, const struct text *p
 {
     char policy[SPEC_HASH_SIZE];
     struct search search = {.policy = policy, .found = &s->lease};
-    struct json_object *body = creation_body(s, policy, err);
 
-    if (!body || lease_open(&s->lease, s->policy->runtime_dir, s->request.account.uid,
-                            s->request.session, err) < 0)
+    if (creation_policy(s, policy, err) < 0 ||
+        lease_open(&s->lease, s->policy->runtime_dir, s->request.account.uid, s->request.session,
+                   err) < 0)
         return -1;
-    json_object_put(body);
     for (;;) {
         lease_each_stale(&s->lease, claim_one, &search);
         if (s->lease.lock < 0)
@@ -118,8 +120,10 @@ static int make_one(struct session *s, struct error **err)
     struct message_listen terms = {.linger = (uint32_t)s->policy->standby_time, .once = true};
     struct record made = {0};
     char policy[SPEC_HASH_SIZE];
-    cleanup_fd int folder = lease_make_folder(&s->lease, err);
-    struct json_object *body = folder >= 0 ? creation_body(s, policy, err) : NULL;
+    cleanup_fd int folder = forwarding_make_folder(s, err);
+    struct json_object *body = folder >= 0 && creation_policy(s, policy, err) == 0
+                                   ? creation_body(s, policy, err)
+                                   : NULL;
 
     int rc = body ? creation_run(s, body, folder, &terms, &made, err) : -1;
     json_object_put(body);
@@ -193,10 +197,8 @@ static void refill(const struct session *s)
     if (lease_open(&lease, s->policy->runtime_dir, s->request.account.uid, "", &err) < 0 ||
         flock(lease.dir, LOCK_EX | LOCK_NB) < 0)
         return;
-    struct json_object *body = creation_body(s, policy, &err);
-    if (!body)
+    if (creation_policy(s, policy, &err) < 0)
         return;
-    json_object_put(body);
     count.policy = policy;
     lease_each_stale(&lease, count_one, &count);
     while (count.waiting < s->policy->standby && add_one(s))

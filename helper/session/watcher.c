@@ -4,12 +4,11 @@
 
 #include "base/file.h"
 #include "base/process.h"
-#include "channel/exec_script.h"
-#include "engine/exec.h"
 #include "session/background.h"
 #include "session/owner.h"
 #include "session/record.h"
 #include "session/sweep.h"
+#include "session/teardown.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,22 +20,9 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
-enum {
-    /* An engine that is away is asked again for so long; a later login's sweep
-     * finds what is left. */
-    GIVE_UP_MS = 10 * 60 * 1000,
-    /* A create that was given up comes into being within its own limit, and
-     * some more on a busy machine. */
-    LATE_CREATE_MS = ENGINE_CREATE_MS + 10000,
-    RETRY_FIRST_MS = 100,
-    RETRY_LAST_MS = 5000,
-    /* For hanging a session up, its grace apart. */
-    HANG_UP_MS = 10000,
-};
+enum { RETRY_MS = 100 };
 
 void watcher_tell(struct watcher *watcher, enum watcher_state state)
 {
@@ -49,76 +35,12 @@ void watcher_tell(struct watcher *watcher, enum watcher_state state)
         close_fd(&watcher->pipe);
 }
 
-static void pause_ms(long ms)
-{
-    struct timespec ts = {ms / 1000, ms % 1000 * 1000000};
-
-    nanosleep(&ts, NULL);
-}
-
-/* Removes the session's container; true when it is sure that there is none. A
- * create that was given up `may_come` after a DELETE that found nothing. */
-static bool remove_container(struct engine *engine, const struct watcher_task *task, bool may_come,
-                             long long give_up)
-{
-    const struct owner owner = {task->machine, task->uid, task->lease->session};
-    long wait = RETRY_FIRST_MS;
-    long long late = 0; /* from the first answer on: an engine that was stopped has all to do yet */
-
-    for (;;) {
-        cleanup_error struct error *err = NULL;
-        bool found = false;
-        bool answered = owner_delete(engine, &owner, &found, &err) == 0;
-
-        if (answered && (found || !may_come))
-            return true;
-        if (!answered)
-            late = 0;
-        else if (late == 0)
-            late = now_ms() + LATE_CREATE_MS;
-        else if (now_ms() > late)
-            return false;
-        if (now_ms() > give_up) {
-            syslog(LOG_ERR, "session=%s cannot remove its container: %s", owner.key,
-                   err ? error_text(err) : "not found");
-            return false;
-        }
-        pause_ms(wait);
-        wait = wait * 2 < RETRY_LAST_MS ? wait * 2 : RETRY_LAST_MS;
-    }
-}
-
 static void end_session(const struct watcher_task *task, bool may_come)
 {
-    cleanup_error struct error *err = NULL;
-    struct engine *engine = engine_new(task->target, &err);
+    const struct owner owner = {task->machine, task->uid, task->lease->session};
 
-    if (engine && remove_container(engine, task, may_come, now_ms() + GIVE_UP_MS))
+    if (teardown_remove(task->target, &owner, may_come))
         lease_end(task->lease);
-    engine_free(engine);
-}
-
-/* on_idle = stop, where no guest ends by itself; false when nobody knows. */
-static bool stop_container(const struct watcher_task *task, const struct record *record)
-{
-    const long long give_up = now_ms() + GIVE_UP_MS;
-    cleanup_error struct error *err = NULL;
-    struct engine *engine = engine_new(task->target, &err);
-    bool done = false;
-
-    while (engine && !done && now_ms() < give_up) {
-        error_clear(&err);
-        done = (engine_settle(engine, &err) == 0 &&
-                container_stop(engine, record->id, &err) == 0) ||
-               error_kind(err) == ERROR_NOT_FOUND;
-        if (!done)
-            pause_ms(RETRY_LAST_MS);
-    }
-    if (!done)
-        syslog(LOG_ERR, "session=%s cannot stop its container: %s", task->lease->session,
-               error_text(err));
-    engine_free(engine);
-    return done;
 }
 
 /* The own session comes first. */
@@ -199,7 +121,7 @@ static bool lock_same(struct lease *lease, const struct record *mine)
         /* A reader's look needs no lock. */
         if (record_peek(&now, lease) && (!mine || strcmp(now.id, mine->id) != 0))
             return false;
-        pause_ms(RETRY_FIRST_MS);
+        pause_ms(RETRY_MS);
     }
 }
 
@@ -273,7 +195,7 @@ static void lock_for_use(struct lease *lease)
     cleanup_error struct error *err = NULL;
 
     while (lease_try(lease, false, &err) == 0)
-        pause_ms(RETRY_FIRST_MS);
+        pause_ms(RETRY_MS);
 }
 
 static void keep(const struct watcher_task *task, struct lease *lease, const struct record *record)
@@ -295,7 +217,8 @@ static void keep(const struct watcher_task *task, struct lease *lease, const str
     }
     if (!task->stop)
         end_session(&mine, false);
-    else if (task->linger == LINGER_GUEST || stop_container(task, record))
+    else if (task->linger == LINGER_GUEST ||
+             teardown_stop(task->target, record->id, lease->session))
         lease_end(lease);
 }
 
@@ -401,81 +324,6 @@ static bool await_helper(int pipe, struct watcher_leader *leader)
     return ran;
 }
 
-/* Its one word. The stream's end can come seconds later, when another exec has ended
- * whose streams are still held. */
-static void await_word(struct hijack *stream, long long end)
-{
-    struct pollfd fd = {.fd = hijack_fd(stream), .events = POLLIN};
-    char nothing[512];
-    long long left;
-
-    while ((left = end - now_ms()) > 0) {
-        if (hijack_read(stream, nothing, sizeof nothing) >= 0 ||
-            (errno != EAGAIN && errno != EINTR))
-            return;
-        (void)poll(&fd, 1, left < INT_MAX ? (int)left : INT_MAX);
-    }
-}
-
-static int run_hang_up(struct engine *engine, const struct watcher_leader *leader, long long grace,
-                       struct error **err)
-{
-    cleanup_strings struct strings argv = {0};
-    const struct exec_command command = {.argv = &argv, .attach = true};
-    char id[EXEC_ID_SIZE];
-
-    if (exec_script_hang_up(&argv, leader->pid, grace) < 0)
-        return error_set(err, ENOMEM, "hang-up");
-    if (exec_create(engine, leader->container, &command, id, err) < 0)
-        return -1;
-    struct hijack *stream = exec_start(engine, id, false, err);
-    if (stream)
-        await_word(stream, now_ms() + grace * 1000 + HANG_UP_MS);
-    hijack_free(stream);
-    return stream ? 0 : -1;
-}
-
-/* One that is paused can't be asked: true when there is nothing to be done any
- * more. */
-static bool try_hang_up(struct engine *engine, const struct watcher_leader *leader, long long grace,
-                        struct error **err)
-{
-    struct container_state state;
-
-    if (engine_settle(engine, err) < 0)
-        return false;
-    if (run_hang_up(engine, leader, grace, err) == 0 || error_kind(*err) == ERROR_NOT_FOUND)
-        return true;
-    if (error_kind(*err) != ERROR_CONFLICT)
-        return false;
-    error_clear(err);
-    if (container_ask(engine, leader->container, &state, NULL, NULL, err) < 0)
-        return error_kind(*err) == ERROR_NOT_FOUND;
-    if (state.paused)
-        error_set(err, 0, "it is paused");
-    return !state.paused;
-}
-
-static void hang_up(const struct watcher_exec *exec, const struct watcher_leader *leader)
-{
-    const long long give_up = now_ms() + GIVE_UP_MS;
-    cleanup_error struct error *err = NULL;
-    long wait = RETRY_FIRST_MS;
-    struct engine *engine = engine_new(exec->container->target, &err);
-
-    while (engine && !try_hang_up(engine, leader, exec->grace, &err)) {
-        if (now_ms() > give_up) {
-            syslog(LOG_ERR, "container %s: cannot hang a session up: %s", leader->container,
-                   error_text(err));
-            break;
-        }
-        error_clear(&err);
-        pause_ms(wait);
-        wait = wait * 2 < RETRY_LAST_MS ? wait * 2 : RETRY_LAST_MS;
-    }
-    engine_free(engine);
-}
-
 static void watch_exec(const struct watcher_exec *exec, int pipe)
 {
     struct lease lease = *exec->container->lease;
@@ -486,7 +334,7 @@ static void watch_exec(const struct watcher_exec *exec, int pipe)
     lease.make = false;
     signal(SIGTERM, SIG_DFL);
     if (leader.pid != 0)
-        hang_up(exec, &leader);
+        teardown_hang_up(exec->container->target, leader.container, leader.pid, exec->grace);
     lease_unlock(&lease);
     if (ran && exec->keep && record_peek(&record, &lease)) {
         /* As it was made, whatever the policy says now. */

@@ -1,6 +1,8 @@
 """Fixtures: one sshd, its users and images for the whole run; a check after every test."""
+import concurrent.futures
 import contextlib
 import fcntl
+import glob
 import grp
 import json
 import os
@@ -27,6 +29,8 @@ PREFIX = os.environ.get("BERTH_PREFIX", "/usr/local")
 HELPER = os.path.join(PREFIX, "libexec/berth/berth-session")
 GUEST = os.path.join(PREFIX, "libexec/berth/guest/berth-guest")
 SOCKET = os.environ.get("BERTH_ENGINE", "/run/docker.sock")
+# Where a run has its files; in a machine (see there) another place.
+STATE = os.environ.get("BERTH_TEST_STATE", "/var/lib")
 WORK_PREFIX = "berth-test."
 
 
@@ -35,9 +39,68 @@ def pytest_configure(config):
         raise pytest.UsageError("the system tests must run as root")
     if not BARE and not os.path.exists(HELPER):
         raise pytest.UsageError(f"no {HELPER}: set BERTH_PREFIX to the installed tree")
+    if config.getoption("tx", None) and not hasattr(config, "workerinput"):
+        prepare_machines(config)
+    elif os.environ.get("PYTEST_XDIST_WORKER"):
+        # xdist made it outside, where it shows no more.
+        os.makedirs(os.path.dirname(config.option.basetemp), exist_ok=True)
+
+
+def claim():
+    """A lock, since two runs would remove each other's users, and a folder for this run."""
+    lock = open(os.path.join(STATE, "berth-test.lock"), "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pytest.exit("another run of these tests is under way", 2)
+    for stale in os.listdir(STATE):
+        if stale.startswith(WORK_PREFIX):
+            remove(os.path.join(STATE, stale))
+    # Not below /tmp: sshd refuses keys with a parent that others can write.
+    folder = tempfile.mkdtemp(prefix=WORK_PREFIX, dir=STATE)
+    os.chmod(folder, 0o755)
+    return lock, folder
+
+
+def remove(folder):
+    """A run's, and the control groups of its machines' engines; whether all is gone."""
+    name = os.path.basename(folder)
+    for top in glob.glob(f"/sys/fs/cgroup/{name}") + glob.glob(f"/sys/fs/cgroup/*/{name}"):
+        for group, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(group)
+    shutil.rmtree(folder, ignore_errors=True)
+    return not os.path.exists(folder)
+
+
+def prepare_machines(config):
+    """What needs this machine's network or engine, made once for all that xdist starts."""
+    lock, folder = claim()
+
+    def end():
+        # A machine whose worker was killed may take a while to end.
+        wait_for(lambda: remove(folder), 20, f"{folder} removed")
+        os.unlink(lock.name)
+    config.add_cleanup(end)
+    engine = Engine(SOCKET)
+    assert engine.alive(), f"no engine answers at {SOCKET}"
+    os.environ["BERTH_TEST_SHARED"] = folder
+    root = os.environ.setdefault("BERTH_TEST_ROOT", folder)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        base = pool.submit(fresh_root.base, root)
+        images.make_all(engine, folder)
+        images.save_all(engine, os.path.join(folder, "images.tar"))
+        base.result()
+
+
+def in_glibc_by_exec(item):
+    """What an engine starts in a container has of the image what a session of its own has."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    return params.get("channel") == "exec" and params.get("each") == "glibc"
 
 
 def pytest_collection_modifyitems(config, items):
+    items[:] = [item for item in items if not in_glibc_by_exec(item)]
     if BARE:
         skip = pytest.mark.skip(reason="needs berth; this run is against a plain sshd")
         for item in items:
@@ -60,20 +123,9 @@ class World:
     shared = False      # several sessions in one container
 
     def __init__(self):
-        # Two runs would remove each other's users.
-        self.lock = open("/var/lib/berth-test.lock", "w")
-        try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pytest.exit("another run of these tests is under way", 2)
-        for stale in os.listdir("/var/lib"):
-            if stale.startswith(WORK_PREFIX):
-                shutil.rmtree(os.path.join("/var/lib", stale), ignore_errors=True)
+        self.lock, self.dir = claim()
         self.engine = Engine(SOCKET)
         assert self.engine.alive(), f"no engine answers at {SOCKET}"
-        # Not below /tmp: sshd refuses keys with a parent that others can write.
-        self.dir = tempfile.mkdtemp(prefix=WORK_PREFIX, dir="/var/lib")
-        os.chmod(self.dir, 0o755)
         self.runtime = os.path.join(self.dir, "run")
         os.mkdir(self.runtime)
         os.chmod(self.runtime, 0o1777)
@@ -128,18 +180,26 @@ class World:
                               timeout=60, **kw)
 
     @contextlib.contextmanager
-    def another_sshd(self, wrapper=None, extra=""):
+    def another_sshd(self, wrapper=None, extra="", doors=sshd_module.DOORS):
         """A client of a second sshd, in a mount namespace made now, by `wrapper` where the log's
         alone won't do."""
         folder = tempfile.mkdtemp(prefix="sshd-", dir=self.dir)
         os.chmod(folder, 0o755)
         daemon = sshd_module.Sshd(folder, self.users, HELPER, self.conf.path,
-                                  wrapper or self.syslog, BARE, extra)
+                                  wrapper or self.syslog, BARE, extra, doors)
         try:
             yield Client(daemon)
         finally:
             daemon.stop()
             shutil.rmtree(folder)
+
+    def own_hostnames(self):
+        """For `create`: each container has the engine's own word for its hostname, by which
+        one is told from another."""
+        path = os.path.join(self.dir, "hostname.json")
+        with open(path, "w") as f:
+            json.dump({"Hostname": ""}, f)
+        return path
 
     def names(self):
         return [e.pw_name for e in pwd.getpwall() if e.pw_name.startswith(users_module.PREFIX)]
@@ -194,12 +254,15 @@ class World:
 
     def left_files(self):
         """All below the runtime directory but the users' own folders and what stays in them
-        (register, rate, counts): locks, the containers' folders and the sockets in them."""
+        (register, rate, counts, names): locks, the containers' folders and the sockets in
+        them."""
         found = []
         for root, folders, names in os.walk(self.runtime, topdown=False):
-            if root != self.runtime:
+            if os.path.basename(root) == "names":
+                found += [os.path.join(root, n) for n in names if n.endswith("~")]
+            elif root != self.runtime:
                 found += [os.path.join(root, n) for n in names + folders
-                          if n not in ("sessions", "rate", "metrics")]
+                          if n not in ("sessions", "rate", "metrics", "names")]
             else:
                 found += [os.path.join(root, n) for n in names if n != "slots"]
         return found
@@ -280,10 +343,10 @@ def world(session_world, channel):
     if BARE:
         users_module.end_processes(session_world.uids())
         return
-    if not became(lambda: not session_world.leftovers(volumes), 2):
+    if not became(lambda: not session_world.leftovers(volumes), 5):
         left = session_world.leftovers(volumes)
         session_world.clean_up(volumes)
-        pytest.fail("left behind 2 s after the test:\n  " + "\n  ".join(left), pytrace=False)
+        pytest.fail("left behind 5 s after the test:\n  " + "\n  ".join(left), pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -291,9 +354,7 @@ def fresh_base(session_world):
     """What fresh roots start from (harness/fresh_root.py): a minute's work, so once a run, or,
     where BERTH_TEST_ROOT names a folder for it, once."""
     kept = os.environ.get("BERTH_TEST_ROOT")
-    path = os.path.join(kept or session_world.dir, "base-" + fresh_root.recipe())
-    if not os.path.exists(path):
-        fresh_root.make_base(path)
+    path = fresh_root.base(kept or session_world.dir)
     yield path
     if not kept:
         shutil.rmtree(path)

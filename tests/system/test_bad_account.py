@@ -2,7 +2,9 @@
 import contextlib
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -105,6 +107,78 @@ def test_a_database_that_hangs(world, nss):
     nss.reset()
     with logins(world, nss) as client:
         assert client.run("bt-bash", "echo back").stdout == b"back\n"
+
+
+class Administrator:
+    """berth's commands side by side, since each takes its 20 seconds."""
+
+    def __init__(self, world, nss):
+        self.world, self.nss, self.started = world, nss, {}
+
+    def start(self, command, *options):
+        argv = [os.path.join(self.world.prefix, "sbin/berth"), command, "--config",
+                self.world.conf.path, *options]
+        self.started[(command, *options)] = subprocess.Popen(
+            self.nss.wrap(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+
+    def got(self, command, *options, what, status=1):
+        """Its output; who it had to do without is told once."""
+        proc = self.started[(command, *options)]
+        out, err = proc.communicate(timeout=35)
+        assert proc.returncode == status, (out, err)
+        assert re.fullmatch(rf"berth {command}: cannot look up {what}: the system's user database "
+                            r"\(NSS\) has not answered for 20 s\n", err), (out, err)
+        return out
+
+
+@pytest.mark.slow
+def test_a_database_that_hangs_for_the_administrator(world, nss):
+    """What needs no name is done all the same, and nothing waits twice."""
+    dead = world.login("bt-dash").start("echo up; sleep 1000")
+    assert dead.stdout.readline() == b"up\n"
+    name = world.containers("bt-dash")[0]["Names"][0][1:]
+    for pid in world.watchers("bt-dash") + [world.one_helper("bt-dash")]:
+        os.kill(pid, signal.SIGKILL)
+    dead.communicate()
+    living = [world.login(user).start("echo up; cat") for user in ("bt-bash", "bt-forge")]
+    assert [proc.stdout.readline() for proc in living] == [b"up\n"] * 2
+    uids = {user: world.uid(user) for user in ("bt-bash", "bt-dash", "bt-forge")}
+    session = world.present("bt-forge")[0]["session"]
+    for user, uid in uids.items():
+        nss.hang("passwd", uid)
+        nss.hang("passwd", user)
+    nss.hang("group", "bt-env")
+    berth = Administrator(world, nss)
+    start = time.monotonic()
+    for argv in (["explain", "bt-bash"], ["explain", "bt-env"], ["enter", "bt-bash"], ["reap"],
+                 ["ps", "--json"], ["ps", "--user", "bt-bash"], ["kill", session],
+                 ["kill", "--user", "bt-bash"], ["metrics", "--by-user"],
+                 ["check", "--user", "bt-bash"]):
+        berth.start(*argv)
+    bash = 'account "bt-bash"'
+    assert berth.got("explain", "bt-bash", what=bash) == ""
+    assert berth.got("explain", "bt-env", what='account "bt-env"') == ""
+    assert berth.got("enter", "bt-bash", what=bash, status=254) == ""
+    assert berth.got("ps", "--user", "bt-bash", what=bash) == ""
+    assert berth.got("kill", "--user", "bt-bash", what=bash) == ""
+    assert berth.got("check", "--user", "bt-bash", what=bash) == ""
+    assert berth.got("reap", what=f"uid {uids['bt-dash']}") == \
+        f"{name} (uid {uids['bt-dash']}): nobody holds its lock\n1 removed, 0 left\n"
+    took = time.monotonic() - start
+    assert 20 <= took < 40, took
+    # Whosever register comes first.
+    anybody = 'account "bt-(bash|forge)"'
+    out = berth.got("metrics", "--by-user", what=anybody)
+    assert all(f'user="uid {uids[user]}"' in out for user in uids), out
+    rows = {row["uid"]: row["user"] for row in json.loads(berth.got("ps", "--json", what=anybody))}
+    assert rows[uids["bt-bash"]] == f"uid {uids['bt-bash']}"
+    # The others' names are none of its business.
+    assert berth.got("kill", session, what='account "bt-forge"') == \
+        f"{session} (uid {uids['bt-forge']}): ended\n1 ended\n"
+    for proc in living:
+        proc.communicate(b"", timeout=10)
+    assert [proc.returncode for proc in living] == [0, 254]
 
 
 # --- it says strange things

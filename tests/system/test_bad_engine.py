@@ -43,11 +43,12 @@ def fake(world):
     def start(**answers):
         path = os.path.join(world.dir, f"fake{len(made)}.sock")
         made.append(FakeEngine(path, **answers))
-        world.conf.write(engine={"endpoint": "unix://" + path})
+        # It has no files to learn names from.
+        world.conf.write(engine={"endpoint": "unix://" + path}, names=False)
         return made[-1]
     yield start
     # A clean-up may still want to reach it.
-    became(lambda: not world.berths(), 3)
+    became(lambda: not world.berths(), 5)
     for engine in made:
         engine.close()
 

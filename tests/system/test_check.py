@@ -7,143 +7,11 @@ import pty
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 
 import pytest
 
-from harness import users as users_module
-
-PROGRAM = "sbin/berth"
-USER = "bt-check"
-HOLE, PROBLEM, NOTE = "hole", "problem", "note"
-
-DOORS = {
-    "DisableForwarding": "yes", "AllowTcpForwarding": "no", "AllowStreamLocalForwarding": "no",
-    "AllowAgentForwarding": "no", "X11Forwarding": "no", "PermitTunnel": "no",
-    "GatewayPorts": "no", "PermitUserRC": "no",
-    "SetEnv": "HOME=/nonexistent LD_PRELOAD= BASH_ENV= SHLVL=5",
-}
-GLOBAL = {"UsePAM": "yes", "PermitUserEnvironment": "no", "AcceptEnv": "LANG LC_*",
-          "ExposeAuthInfo": "yes", "Subsystem": "sftp internal-sftp"}
-# user_readenv before pam_berth, which clears what it read.
-STACK = """\
-auth required pam_berth.so groups={group}
-@include common-auth
-account required pam_berth.so
-account required pam_unix.so
-session required pam_env.so user_readenv=1
-session required pam_berth.so
-session [success=ok ignore=ignore default=bad] pam_selinux.so open
-"""
-AUTH = """\
-auth [success=1 default=ignore] pam_unix.so nullok
-auth requisite pam_deny.so
-auth required pam_permit.so
-"""
-
-
-def remove_user(name):
-    users_module.remove(name)
-
-
-def add_user(*options, name=USER):
-    remove_user(name)
-    subprocess.run(["useradd", "-M", "-p", "*", *options, name], check=True, capture_output=True)
-
-
-class Setup:
-    """Files of the test's own, as `berth check` is to read them."""
-
-    def __init__(self, world, folder):
-        self.world, self.dir = world, folder
-        self.shell = os.path.join(world.prefix, "libexec/berth/berth-shell")
-        self.config = os.path.join(world.prefix, "etc/berth/berth.conf")
-        self.options = {}       # of berth.conf
-        self.force = f"exec {world.helper}"
-        self.stack = STACK.format(group=world.group_name())
-        self.match = "bt-*"
-
-    def write(self, doors=None, **options):
-        settings = {**GLOBAL, **{k: v for k, v in options.items() if v is not None}}
-        inside = {**DOORS, **(doors or {})}
-        with open(os.path.join(self.dir, "sshd_config"), "w") as f:
-            f.write(f"HostKey {self.world.dir}/host_key\nPidFile none\n")
-            f.writelines(f"{k} {v}\n" for k, v in settings.items())
-            f.write(f"Match User {self.match}\n")
-            f.writelines(f"  {k} {v}\n" for k, v in inside.items() if v is not None)
-            if self.force:
-                f.write(f"  ForceCommand {self.force}\n")
-        pam = os.path.join(self.dir, "pam.d")
-        os.makedirs(pam, exist_ok=True)
-        with open(os.path.join(pam, "sshd"), "w") as f:
-            f.write(self.stack)
-        with open(os.path.join(pam, "common-auth"), "w") as f:
-            f.write(AUTH)
-        os.makedirs(os.path.dirname(self.config), exist_ok=True)
-        with open(self.config, "w") as f:
-            f.write(self.world.conf.text(**{"users": {USER: {}}, **self.options}))
-        os.chmod(self.config, 0o644)
-
-    def argv(self, *more, users=(USER,)):
-        argv = [os.path.join(self.world.prefix, PROGRAM), "check",
-                "--sshd-config", os.path.join(self.dir, "sshd_config"),
-                "--pam-dir", os.path.join(self.dir, "pam.d"), *more]
-        for user in users:
-            argv += ["--user", user]
-        return argv
-
-    def run(self, *more, users=(USER,), wrap=(), **kw):
-        return subprocess.run([*wrap, *self.argv(*more, users=users)], capture_output=True,
-                              text=True, timeout=60, **kw)
-
-    def findings(self, **kw):
-        """{id: (severity, users, what)}; an id that came twice keeps the worst."""
-        got = self.run("--json", **kw)
-        assert got.stderr == "", got
-        result = json.loads(got.stdout)
-        found = {}
-        for f in result["findings"]:
-            assert set(f) == {"severity", "id", "what", "why", "mend", "users"}, f
-            assert f["what"], f
-            found.setdefault(f["id"], (f["severity"], f["users"], f["what"]))
-        bad = any(f["severity"] != NOTE for f in result["findings"])
-        assert got.returncode == (1 if bad else 0), got
-        return found
-
-    def only(self, before, ident, severity, **kw):
-        """Exactly that has come on top."""
-        found = self.findings(**kw)
-        new = {k: v for k, v in found.items() if before.get(k) != v}
-        assert set(new) == {ident}, new
-        assert new[ident][0] == severity, new
-        return new[ident]
-
-
-@pytest.fixture
-def setup(world, tmp_path_factory):
-    it = Setup(world, str(tmp_path_factory.mktemp("check")))
-    if os.path.exists(it.config):
-        pytest.skip(f"{it.config} is somebody's: not the tests' to replace")
-    stand_in = not os.path.exists(it.shell)
-    if stand_in:
-        shutil.copy("/bin/true", it.shell)
-        os.chmod(it.shell, 0o711)
-    add_user("-d", "/nonexistent", "-s", it.shell)
-    it.write()
-    yield it
-    remove_user(USER)
-    os.unlink(it.config)
-    if stand_in:
-        os.unlink(it.shell)
-
-
-@pytest.fixture
-def clean(setup):
-    """What is found where nothing is wrong."""
-    found = setup.findings()
-    assert {v[0] for v in found.values()} <= {NOTE}, found
-    return found
+from harness.checking import HOLE, NOTE, PROBLEM, PROGRAM, USER, add_user, clean, setup
 
 
 def test_clean(setup, clean):
@@ -178,6 +46,60 @@ def test_door(setup, clean, doors, ident, severity):
     assert users == [USER]
     option, value = next(iter(doors.items()))
     assert option in what and (value is None or option == "SetEnv" or value in what), what
+
+
+def test_agent(setup, clean):
+    """berth.conf wants it, and sshd lets it or not."""
+    setup.options = {"agent_forwarding": True}
+    for doors, shut in (({}, "AllowAgentForwarding"),
+                        ({"DisableForwarding": "no"}, "AllowAgentForwarding"),
+                        ({"AllowAgentForwarding": "yes"}, "DisableForwarding")):
+        setup.write(doors)
+        assert shut in setup.only(clean, "sshd-agent-shut", NOTE)[2]
+    opened = {"AllowAgentForwarding": "yes", "DisableForwarding": "no"}
+    setup.write(opened)
+    setup.only(clean, "agent-open", NOTE)
+    setup.options["runtime"] = "runsc"
+    setup.write(opened)
+    found = setup.findings()
+    assert found["agent-out-of-reach"][0] == NOTE and "agent-open" not in found
+    setup.options = {}
+    setup.write(opened)
+    setup.only(clean, "sshd-agent-forwarding", PROBLEM)
+
+
+def test_x11(setup, clean):
+    """berth.conf wants it, and sshd lets it or not."""
+    setup.options = {"x11_forwarding": True}
+    for doors, shut in (({}, "X11Forwarding"), ({"DisableForwarding": "no"}, "X11Forwarding"),
+                        ({"X11Forwarding": "yes"}, "DisableForwarding")):
+        setup.write(doors)
+        assert shut in setup.only(clean, "sshd-x11-shut", NOTE)[2]
+    opened = {"X11Forwarding": "yes", "DisableForwarding": "no"}
+    setup.write(opened)
+    setup.only(clean, "x11-open", NOTE)
+    before = setup.findings()
+    setup.write({**opened, "X11UseLocalhost": "no"})
+    setup.only(before, "sshd-x11-localhost", PROBLEM)
+    setup.write(opened, XAuthLocation="/nonexistent/xauth")
+    assert "/nonexistent/xauth" in setup.only(before, "sshd-no-xauth", NOTE)[2]
+    setup.options["runtime"] = "runsc"
+    setup.write(opened)
+    found = setup.findings()
+    assert found["x11-out-of-reach"][0] == NOTE and "x11-open" not in found
+    setup.options = {}
+    setup.write(opened)
+    setup.only(clean, "sshd-x11-forwarding", HOLE)
+
+
+def test_x11_without_pam_berth(setup, clean):
+    setup.stack = setup.stack.replace("session required pam_berth.so\n", "")
+    setup.options = {"x11_forwarding": True}
+    setup.write()
+    before = setup.findings()
+    assert "x11-no-pam" not in before
+    setup.write({"X11Forwarding": "yes", "DisableForwarding": "no"})
+    assert setup.findings()["x11-no-pam"][0] == HOLE
 
 
 def test_variables_for_what_sshd_starts(setup, clean):
@@ -498,172 +420,13 @@ def test_sshrc(setup, clean):
     wrap = ["unshare", "-m", "sh", "-c", 'mount --bind "$1" /etc/ssh && shift && exec "$@"', "sh",
             copy]
     assert setup.findings(wrap=wrap)["sshrc"][0] == NOTE
+    setup.options = {"x11_forwarding": True}
+    setup.write({"X11Forwarding": "yes", "DisableForwarding": "no"})
+    assert setup.findings(wrap=wrap)["x11-sshrc"][0] == NOTE
+    setup.options = {}
     setup.stack = setup.stack.replace("session required pam_berth.so\n", "")
     setup.write()
     assert setup.findings(wrap=wrap)["sshrc"][0] == PROBLEM
-
-
-# --- the engine, and berth's own files
-
-@pytest.mark.parametrize("options,ident,severity", [
-    ({"engine": {"endpoint": "unix:///nonexistent/engine"}}, "engine-away", PROBLEM),
-    ({"image": "berth-test/not-there"}, "image-missing", NOTE),
-    ({"image": "berth-test/not-there", "pull": "never"}, "image-missing", PROBLEM),
-    ({"mounts": ["/nonexistent:/data"]}, "mount-source", PROBLEM),
-    ({"home": "/nonexistent/a/b"}, "mount-source", PROBLEM),
-    ({"users": {USER: {"image": "x", "memory_swap": "1g"}}}, "configuration", PROBLEM),
-])
-def test_engine_and_policy(setup, clean, options, ident, severity):
-    setup.options = options
-    setup.write()
-    found = setup.findings()
-    new = {k: v for k, v in found.items() if k not in clean}
-    assert {k: v[0] for k, v in new.items()} == {ident: severity}, new
-
-
-def test_home_that_pam_berth_makes(setup, clean):
-    """Where it is there, and has its turn."""
-    subprocess.run(["usermod", "-d", "/home/at", USER], check=True)
-    setup.options = {"home": "/srv/bt-%u"}
-    setup.write()
-    assert setup.findings() == clean
-    setup.stack = setup.stack.replace("session required pam_berth.so\n", "")
-    setup.stack = setup.stack.replace("user_readenv=1", "")
-    setup.write()
-    found = setup.findings()
-    assert {k: found[k][0] for k in set(found) - set(clean)} == {
-        "pam-berth-missing": PROBLEM, "mount-source": PROBLEM}, found
-
-
-def test_engine_of_each(setup, clean):
-    """A rootless one runs only while its user is there."""
-    setup.options = {"engine": {"endpoint": "unix:///run/user/%U/docker.sock"}}
-    setup.write()
-    assert setup.findings()["engine-away"][:2] == (NOTE, [USER])
-
-
-def test_socket_for_everybody(setup, clean):
-    """Nobody listens there: that it could be opened is enough."""
-    path = os.path.join(setup.world.dir, "open.sock")
-    with socket.socket(socket.AF_UNIX) as it:
-        it.bind(path)
-    os.chmod(path, 0o666)
-    try:
-        setup.options = {"engine": {"endpoint": "unix://" + path}}
-        setup.write()
-        found = setup.findings()
-        assert found["engine-open"][0] == HOLE and found["engine-away"][0] == PROBLEM
-    finally:
-        os.unlink(path)
-
-
-def test_configuration_that_is_wrong(setup, clean):
-    with open(setup.config, "w") as f:
-        f.write("nothing = 5\n")
-    found = setup.findings()
-    assert set(found) == {"configuration"} and f"{setup.config}:1: " in found["configuration"][2]
-    os.chmod(setup.config, 0o666)
-    assert "chmod go-w" in setup.findings()["configuration"][2]
-
-
-@contextlib.contextmanager
-def mode_of(path, mode):
-    before = os.stat(path)
-    os.chmod(path, mode)
-    try:
-        yield
-    finally:
-        os.chmod(path, before.st_mode & 0o7777)
-
-
-@pytest.mark.parametrize("name", ["berth-session", "berth-shell", "guest/berth-guest"])
-def test_modes_of_programs(setup, clean, name):
-    path = os.path.join(setup.world.prefix, "libexec/berth", name)
-    for mode, ident, severity in ((0o755, "program-mode", PROBLEM), (0o700, "program-mode", PROBLEM),
-                                  (0o751, "program-mode", PROBLEM),
-                                  (0o731, "program-writable", HOLE),
-                                  (0o777, "program-writable", HOLE)):
-        with mode_of(path, mode):
-            assert path in setup.only(clean, ident, severity)[2]
-    os.rename(path, path + ".away")
-    try:
-        assert path in setup.only(clean, "program-missing", PROBLEM)[2]
-    finally:
-        os.rename(path + ".away", path)
-    os.chown(path, pwd.getpwnam(USER).pw_uid, 0)
-    try:
-        setup.only(clean, "program-writable", HOLE)
-    finally:
-        os.chown(path, 0, 0)
-        os.chmod(path, 0o711)
-
-
-def test_guests_folder(setup, clean):
-    with mode_of(os.path.join(setup.world.prefix, "libexec/berth/guest/run"), 0o700):
-        setup.only(clean, "guest-folder", PROBLEM)
-
-
-@pytest.mark.parametrize("mode,ident,severity", [
-    (0o755, "runtime-mode", PROBLEM), (0o777, "runtime-mode", HOLE),
-    (None, "runtime-missing", PROBLEM)])
-def test_runtime_directory(setup, clean, mode, ident, severity):
-    path = os.path.join(setup.dir, "run")
-    setup.options = {"runtime_dir": path}
-    if mode is not None:
-        os.mkdir(path)
-        os.chmod(path, mode)
-    setup.write()
-    found = setup.findings()
-    clean.pop("runtime-disk", None)
-    found.pop("runtime-connections", None)
-    assert {k: v[0] for k, v in found.items() if k not in clean} == {ident: severity}, found
-
-
-def test_where_pam_berth_vouches(setup, clean):
-    path = os.path.join(setup.dir, "run")
-    os.mkdir(path)
-    os.chmod(path, 0o1777)
-    setup.options = {"runtime_dir": path}
-    setup.write()
-    assert setup.findings()["runtime-connections"][0] == NOTE
-    folder = os.path.join(path, "connections")
-    os.mkdir(folder, 0o711)
-    assert "runtime-connections" not in setup.findings()
-    os.chown(folder, pwd.getpwnam(USER).pw_uid, 0)
-    assert setup.findings()["runtime-connections"][0] == PROBLEM
-
-
-def test_what_counts_all_sessions(setup, clean):
-    setup.write()
-    with open(setup.config) as f:
-        text = f.read()
-    with open(setup.config, "w") as f:
-        f.write("host_max_sessions = 5\n" + text)
-    slots = os.path.join(setup.world.runtime, "slots")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(slots)
-    setup.only(clean, "runtime-slots", PROBLEM)
-    with open(slots, "w"):
-        pass
-    os.chmod(slots, 0o644)
-    setup.only(clean, "runtime-slots", PROBLEM)
-    os.chmod(slots, 0o666)
-    assert setup.findings() == clean
-
-
-def test_secret_that_all_may_read(setup, clean):
-    path = os.path.join(setup.world.dir, "registry.json")
-    with open(path, "w") as f:
-        f.write("{}")
-    try:
-        setup.options = {"engine": {"registry_config": path}}
-        os.chmod(path, 0o640)
-        setup.write()
-        assert setup.findings() == clean
-        os.chmod(path, 0o644)
-        assert path in setup.only(clean, "secret", HOLE)[2]
-    finally:
-        os.unlink(path)
 
 
 # --- the command

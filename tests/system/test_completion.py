@@ -1,5 +1,6 @@
 """bash completion, as bash itself has it once the file was sourced."""
 import os
+import re
 import subprocess
 
 import pytest
@@ -36,6 +37,22 @@ def test_commands(world):
     assert complete(world, "berth", "me") == {"metrics"}
     assert complete(world, "berth", "--v") == {"--version"}
     assert complete(world, "berth", "nothing") == set()
+
+
+COMMANDS = {"bundle", "check", "enter", "explain", "kill", "metrics", "ps", "reap"}
+
+
+def test_all_of_what_help_says(world):
+    assert complete(world, "berth", "") == COMMANDS | {"--help", "--version"}
+    for command in COMMANDS:
+        got = subprocess.run([os.path.join(world.prefix, "sbin/berth"), command, "--help"],
+                             capture_output=True, text=True)
+        assert (got.returncode, got.stderr) == (0, "")
+        options = set(re.findall(r"--[a-z][a-z-]+", got.stdout.split("\n\n")[0]))
+        assert ("--config" in options) == (command != "bundle"), got.stdout
+        assert options <= complete(world, "berth", command, "--"), command
+    for command in ("explain", "enter"):
+        assert complete(world, "berth", command, "bt-das") == {"bt-dash"}
 
 
 @pytest.mark.parametrize("command,options", [

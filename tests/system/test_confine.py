@@ -31,6 +31,26 @@ def confined(world):
     assert all(filters(pid) == 0 for pid in world.watchers())
 
 
+def read(pid, name):
+    with open(f"/proc/{pid}/{name}") as f:
+        return f.read()
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
+def test_of_the_login_nothing_can_be_had(world, login, tty):
+    """No rights by what is run, no look into it by the same uid, no core: helper and watchers."""
+    proc = login.start("echo up; read x", opts=("-tt",) if tty else ())
+    assert proc.stdout.readline().strip() == b"up"
+    pids = [world.one_helper(), *world.watchers()]
+    assert len(pids) > 1
+    for pid in pids:
+        assert re.search(r"^NoNewPrivs:\s+1$", read(pid, "status"), re.M)
+        # proc(5): root's, where the process isn't dumpable.
+        assert os.stat(f"/proc/{pid}/mem").st_uid == 0
+        assert re.search(r"^Max core file size +0 +0 ", read(pid, "limits"), re.M)
+    proc.communicate(b"x\r" if tty else b"x\n", timeout=20)
+
+
 @pytest.mark.parametrize("options", [{}, {"audit_bytes": "yes"}, {"max_time": "1h"}],
                          ids=["plain", "seen", "max_time"])
 def test_pipes(world, login, options):

@@ -89,6 +89,64 @@ def test_killed(world, engine):
     assert world.login().run("true").returncode == 0
 
 
+def leave_dead(world, engine, user="bt-bash"):
+    """A session whose helper and watcher are gone, and whose container the engine was just
+    removing when it was killed."""
+    proc = begin(world)
+    ident = engine.engine.containers([user])[0]["Id"]
+    for pid in world.watchers(user) + [world.one_helper(user)]:
+        os.kill(pid, signal.SIGKILL)
+    proc.communicate()
+    engine.die_in_removal(ident)
+    assert [r["Id"] for r in engine.engine.containers([user])] == [ident]
+
+
+# Over attach a session's container is the engine's own to remove (AutoRemove).
+@pytest.mark.channels("direct")
+def test_killed_while_it_removes_and_a_login(world, engine):
+    leave_dead(world, engine)
+    assert world.login().run("echo ran").stdout == b"ran\n"
+    wait_for(lambda: not engine.engine.containers(world.names()), 10, "the dead one removed")
+
+
+@pytest.mark.channels("direct")
+@pytest.mark.parametrize("lock", [True, False], ids=["lock", "no lock"])
+def test_killed_while_it_removes_and_reap(world, engine, lock):
+    leave_dead(world, engine)
+    if not lock:
+        for name in world.left_files():
+            if name.endswith(".lock"):
+                os.unlink(name)
+    got = world.berth("reap")
+    assert (got.returncode, got.stdout.splitlines()[-1]) == (0, "1 removed, 0 left"), got
+
+
+@pytest.mark.parametrize("what", ["login", "reap"])
+def test_killed_while_it_removes_what_is_kept(world, engine, what):
+    """Nothing starts it again: its user would be locked out, if it were kept all the same."""
+    options = {"scope": "user", "on_idle": "stop", "linger": "0"}
+    world.conf.write(engine={"endpoint": "unix://" + engine.path}, **options)
+    login = world.login()
+    assert login.run("echo mine >/tmp/mine").returncode == 0
+    row, = wait_for(lambda: [r for r in engine.engine.containers(["bt-bash"])
+                             if r["State"] == "exited" and not world.watchers()], 20, "it stopped")
+    assert login.run("cat /tmp/mine").stdout == b"mine\n"
+    wait_for(lambda: not world.watchers() and not world.left_files(), 20, "nobody in it")
+    engine.die_in_removal(row["Id"])
+    if what == "reap":
+        got = world.berth("reap")
+        assert (got.returncode, got.stdout.splitlines()[-1]) == (0, "1 removed, 0 left"), got
+        return
+    got = login.run("cat /tmp/mine; echo ran")
+    assert (got.returncode, got.stdout) == (0, b"ran\n"), got
+    rows = engine.engine.containers(["bt-bash"])
+    assert row["Id"] not in [r["Id"] for r in rows]
+    wait_for(lambda: not world.watchers(), 20, "nobody in it")
+    for r in rows:
+        engine.engine.remove(r["Id"])
+
+
+@pytest.mark.channels("direct", "attach", "exec")
 @pytest.mark.parametrize("how", ["killed", "restarted"])
 def test_one_that_restores_what_lives(world, lasting_engine, how):
     """Gone and back in mid-session, with live-restore."""

@@ -110,6 +110,22 @@ def test_a_shell_from_a_pipe(world, enter):
         assert (got.returncode, got.stdout) == (3, b"bt-bash bt-bash\nread\nnot a tty\n"), got
 
 
+def has_the_terminal(cmdline):
+    """Whether a process of that command line is in its terminal's foreground: a Ctrl-C before
+    that is another's."""
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as f:
+                found = entry.isdigit() and f.read() == cmdline
+            with open(f"/proc/{entry}/stat") as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if found and fields[2] == fields[5]:    # pgrp, tpgid
+            return True
+    return False
+
+
 @pytest.mark.channels("direct", "attach", "exec")
 def test_a_terminal(world, argv):
     with Session(world):
@@ -120,7 +136,8 @@ def test_a_terminal(world, argv):
         it.resize(40, 120)
         it.send("stty size\n")
         it.until(lambda: b"40 120" in it.raw or (it.send("stty size\n") and False), "new size")
-        it.send("sleep 1000\n")
+        it.send("sleep 1007\n")
+        wait_for(lambda: has_the_terminal(b"sleep\0001007\0"), 10, "sleep in the foreground")
         it.send("\x03")
         it.send("echo still=$((1+1)); exit 5\n")
         it.expect(rb"still=2")

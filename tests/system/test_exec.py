@@ -41,6 +41,9 @@ def test_true_prints_nothing(each):
 def test_every_exit_status(world, login, master):
     # The engine's API tells a number; a few of them show as much.
     numbers = range(256) if world.as_on_a_host() else [*range(0, 256, 15), 1, 127, 128, 129]
+    if world.channel == "direct":
+        # One container: what makes these numbers is the same in each.
+        world.conf.write(users={"bt-*": {"scope": "user", "linger": "0"}})
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         seen = list(pool.map(lambda n: login.run(f"exit {n}", opts=master).returncode, numbers))
     # ssh itself says 255 for 255.

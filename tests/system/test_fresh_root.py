@@ -8,7 +8,7 @@ import pytest
 from harness import procs
 from harness.wait import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.fresh]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MAKER = """

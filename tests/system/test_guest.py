@@ -1,5 +1,6 @@
 """The guest: what it is, and what it does as a container's process 1."""
 import os
+import signal
 import struct
 
 import pytest
@@ -90,6 +91,15 @@ def test_orphans_are_reaped(world, login):
                     "while grep -q '^State:.Z' /proc/[0-9]*/status 2>/dev/null; do sleep 0.05; "
                     "done; echo none left", timeout=20)
     assert (got.returncode, got.stdout, got.stderr) == (0, b"none left\n", b"")
+
+
+def test_no_signal_is_blocked_or_ignored(login):
+    got = login.run("grep -E '^Sig(Blk|Ign):' /proc/self/status")
+    blocked, ignored = (int(line.split()[1], 16) for line in got.stdout.splitlines())
+    # busybox's shell ignores SIGQUIT itself where it isn't interactive; 32 and 33 are the C
+    # library's, which lets no program set them.
+    others = 1 << signal.SIGQUIT - 1 | 1 << 32 - 1 | 1 << 33 - 1
+    assert (blocked, ignored & ~others) == (0, 0), got
 
 
 @pytest.mark.parametrize("tty", [False, True], ids=["pipes", "terminal"])

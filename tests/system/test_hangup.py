@@ -103,6 +103,19 @@ def test_sshds_child_killed(world, login, what):
 
 
 @all_three
+@pytest.mark.parametrize("what", ["sleeps", "writes", "deaf"])
+def test_sshds_monitor_killed(world, login, what):
+    """Root's sshd, which would have closed PAM's session: the client's going is seen without it."""
+    proc = login.start(BUSY[what])
+    begun(proc)
+    os.kill(procs.parent(procs.parent(world.one_helper())), signal.SIGKILL)
+    start = time.monotonic()
+    proc.kill()
+    gone(world, start)
+    finish(proc)
+
+
+@all_three
 @pytest.mark.parametrize("what", BUSY)
 def test_helper_killed(world, login, what):
     proc = login.start(BUSY[what])

@@ -1,6 +1,10 @@
 """berth kill, and the administrator's SIGTERM: the session ends, and nothing is left."""
+import contextlib
+import fcntl
+import json
 import os
 import re
+import resource
 import signal
 import subprocess
 
@@ -10,6 +14,7 @@ from harness.terminal import Terminal
 from harness.wait import wait_for
 
 all_three = pytest.mark.channels("direct", "attach", "exec")
+TWIN = "bt-killtwin"
 TOLD = b"berth: this session was ended by the administrator"
 
 
@@ -54,6 +59,17 @@ def test_one_session(world, login):
     nothing_left(world)
 
 
+def test_log_in_json(world, login):
+    world.conf.raw("audit_format = json\n" + world.conf.text())
+    proc = start(login)
+    row = world.present()[0]
+    assert world.berth("kill", row["session"]).returncode == 0
+    proc.communicate(timeout=10)
+    line = world.syslog.wait(r"berth\[\d+\]: (\{.*)", world.mark).group(1)
+    assert json.loads(line) == {"event": "kill", "session": row["session"], "user": "bt-bash",
+                                "uid": row["uid"], "pid": row["pid"]}
+
+
 @all_three
 def test_a_terminal_is_told(world, login):
     it = Terminal(login.argv("echo up; sleep 1000", opts=("-tt",)))
@@ -88,6 +104,74 @@ def test_all_of_a_user(world, login):
     assert (got.returncode, got.stdout) == (0, "0 ended\n")
     other.kill()
     other.communicate()
+    nothing_left(world)
+
+
+# Every other slot: adjoining locks of one process are one lock.
+CROWD = """\
+import fcntl, sys, time
+file = open(sys.argv[1], "r+b")
+for i in range(int(sys.argv[2])):
+    fcntl.lockf(file, fcntl.LOCK_EX, 512, (1000 + 2 * i) * 512)
+print("up", flush=True)
+time.sleep(1000)
+"""
+
+
+@contextlib.contextmanager
+def crowd(world, login, count):
+    """So many sessions without a record, as one process of bt-bash's."""
+    assert login.run("true").returncode == 0
+    uid = world.uid("bt-bash")
+    proc = subprocess.Popen(["/usr/bin/python3", "-c", CROWD,
+                             os.path.join(world.runtime, str(uid), "sessions"), str(count)],
+                            user=uid, group=uid, stdout=subprocess.PIPE)
+    try:
+        begun(proc)
+        yield proc
+    finally:
+        proc.kill()
+        proc.communicate()
+
+
+def with_files(soft, hard):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_more_sessions_than_files_may_be_open(world, login):
+    with crowd(world, login, 300) as proc:
+        got = world.berth("kill", "--user", "bt-bash", preexec_fn=with_files(256, 1024))
+        assert (got.returncode, got.stderr) == (0, ""), got
+        assert got.stdout.endswith("\n300 ended\n")
+        assert proc.wait(10) == -signal.SIGTERM
+    with crowd(world, login, 300):
+        got = world.berth("kill", "--user", "bt-bash", preexec_fn=with_files(64, 64))
+        assert (got.returncode, got.stderr) == (
+            1, "berth kill: 268 sessions are left, for want of files that may be open (ulimit "
+               "-Hn): run it again\n"), got
+        assert got.stdout.endswith("\n32 ended\n")
+
+
+def test_the_second_name_of_a_uid(world, login):
+    """Whose a session is that has no record can't be told: that is said, and it is left."""
+    uid = world.uid("bt-bash")
+    with crowd(world, login, 1) as proc:
+        told = start(login)
+        subprocess.run(["useradd", "-M", "-o", "-u", str(uid), TWIN], check=True,
+                       capture_output=True)
+        try:
+            for command, out in ("kill", "0 ended\n"), ("ps", None):
+                got = world.berth(command, "--user", TWIN)
+                assert got.returncode == 1 and out in (None, got.stdout), got
+                assert got.stderr == (
+                    f"berth {command}: a session (process {proc.pid}) doesn't tell which of uid "
+                    f"{uid}'s names it is of, and may be {TWIN}'s: --user {uid} is all of them\n")
+            got = world.berth("kill", "--user", str(uid))
+        finally:
+            subprocess.run(["userdel", "-f", TWIN], check=True, capture_output=True)
+        assert (got.returncode, got.stderr) == (0, ""), got
+        assert got.stdout.endswith("\n2 ended\n")
+        told.communicate(timeout=10)
     nothing_left(world)
 
 
@@ -229,3 +313,74 @@ def test_not_root(world, login):
     assert len(world.present()) == 1
     proc.kill()
     proc.communicate()
+
+
+# --- --remove
+
+def kept(world, login, **options):
+    """A container with a file of his in it, and nobody."""
+    world.conf.write(users={"bt-*": {"scope": "user", **options}})
+    assert login.run("echo mine >/tmp/f").returncode == 0
+    return world.containers(login.user)[0]["Names"][0].lstrip("/")
+
+
+def remove(world, *options):
+    return world.berth("kill", "--remove", "--user", "bt-bash", *options)
+
+
+@pytest.mark.channels("direct", "attach")
+@pytest.mark.parametrize("options", [{"linger": "0", "on_idle": "stop"}, {"linger": "5m"}],
+                         ids=["stopped", "lingers"])
+def test_removes_what_a_user_keeps(world, login, options):
+    name = kept(world, login, **options)
+    other = kept(world, world.login("bt-dash"), **options)
+    assert name != other
+    got = remove(world)
+    assert (got.returncode, got.stderr) == (0, ""), got
+    assert got.stdout == f"0 ended\n{name}: removed\n1 removed\n"
+    assert not world.containers("bt-bash") and len(world.containers("bt-dash")) == 1
+    world.syslog.wait(rf'reap container={name} user="bt-bash" uid=\d+ reason="removed by',
+                      world.mark)
+    # By uid, with a session in it; and one that isn't there is none.
+    doomed = start(world.login("bt-dash"))
+    uid = str(world.uid("bt-dash"))
+    got = world.berth("kill", "--user", uid, "--remove")
+    assert (got.returncode, got.stderr) == (0, ""), got
+    assert got.stdout.endswith(f"1 ended\n{other}: removed\n1 removed\n")
+    doomed.communicate(timeout=10)
+    assert world.berth("kill", "--user", uid, "--remove").stdout == "0 ended\n0 removed\n"
+    nothing_left(world)
+    assert login.run("cat /tmp/f").returncode == 1
+    assert remove(world).returncode == 0
+    nothing_left(world)
+
+
+@pytest.mark.slow
+def test_removes_none_that_somebody_is_in(world, login):
+    """He may have logged in again, or berth be at work."""
+    name = kept(world, login, linger="0", on_idle="stop")
+    wait_for(lambda: not world.berths() and not world.left_files(), 10, "stopped")
+    folder = os.path.join(world.runtime, str(world.uid("bt-bash")))
+    path = os.path.join(folder, "user.lock")
+    with open(path, "w") as f:
+        os.chown(path, world.uid("bt-bash"), world.users["bt-bash"].pw_gid)
+        fcntl.flock(f, fcntl.LOCK_SH)
+        got = remove(world)
+        assert got.returncode == 1 and got.stdout == "0 ended\n0 removed\n", got
+        assert got.stderr == f"berth kill: {name}: left: somebody is in it\n"
+        assert len(world.containers("bt-bash")) == 1
+    assert remove(world).stdout == f"0 ended\n{name}: removed\n1 removed\n"
+
+
+def test_remove_without_a_user(world):
+    got = world.berth("kill", "--remove", "0123456789abcdef")
+    assert got.returncode == 2 and "--remove goes with --user" in got.stderr, got
+
+
+def test_remove_without_an_engine(world, login):
+    kept(world, login, linger="0", on_idle="stop")
+    world.conf.write(engine={"endpoint": "unix:///nonexistent"})
+    got = remove(world)
+    assert got.returncode == 1 and "/nonexistent" in got.stderr, got
+    world.conf.write()
+    assert remove(world).returncode == 0

@@ -123,7 +123,7 @@ def test_connection_dropped_with_many_sessions(world, login):
         assert len(world.containers()) == 10
         conn.abort()
     connected(world, work)
-    wait_for(lambda: not world.containers(), 3, lambda: f"none left; {len(world.containers())}")
+    wait_for(lambda: not world.containers(), 5, lambda: f"none left; {len(world.containers())}")
 
 
 @once

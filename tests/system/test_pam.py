@@ -140,6 +140,9 @@ def test_the_connections_file(world, door):
         with open(f"/proc/{pid}/comm") as f:
             assert f.read().strip().startswith("sshd")
         world.syslog.wait(rf"pam_berth.*connection={said['id']} .*sshd={pid}\b", world.mark)
+        # The helper's own lines have it too.
+        world.syslog.wait(rf"berth-session\S*: open .* sshd={pid} connection={said['id']} ",
+                          world.mark)
         folder = os.stat(os.path.join(world.runtime, "connections"))
         assert (folder.st_uid, folder.st_mode & 0o7777) == (0, 0o711)
     finally:
@@ -197,7 +200,8 @@ def test_twins_share_no_standby(world, doors, twins):
         """Not the sessions' own, which may still be there."""
         return {r["Labels"]["berth.user"]: r["Id"] for r in world.containers()
                 if r["State"] == "running" and stands_by(world, r["Labels"]["berth.session"])}
-    doors.conf.write(users={"bt-door*": {"standby": 1, "standby_time": "60s"}})
+    doors.conf.write(create=world.own_hostnames(),
+                     users={"bt-door*": {"standby": 1, "standby_time": "60s"}})
     assert twins[0].run("true").returncode == 0
     first = wait_for(lambda: waiting().get("bt-door"), 20, "a container standing by")
     used = twins[1].run("hostname").stdout.decode().strip()
@@ -314,6 +318,25 @@ def test_what_killed_helpers_leave_goes_with_the_connection(world, doors, door_s
     world.syslog.wait(r"berth\[\d+\]: reap container=.*user=\"bt-door\"", world.mark)
 
 
+@pytest.mark.parametrize("scope", ["session", "connection"])
+def test_nobody_closes_the_session(world, doors, door_sshd, scope):
+    """sshd's monitor, which holds PAM's handle, killed in mid-session."""
+    doors.conf.write(users={"bt-door": {}}, scope=scope)
+    transport = door_sshd.login("bt-door").transport()
+    try:
+        channel = transport.open_session()
+        channel.exec_command("trap '' HUP; echo up; while :; do sleep 1; done")
+        assert channel.makefile("rb").readline() == b"up\n"
+        os.kill(int(vouched(world)["sshd"].split()[0]), signal.SIGKILL)
+    finally:
+        transport.close()
+    wait_for(lambda: not world.containers("bt-door") and not world.berths(), 10,
+             lambda: f"nothing left: {world.containers('bt-door')} {world.berths()}")
+    # What vouched for it is known to be nobody's.
+    assert reap(world).returncode == 0
+    assert not connections(world)
+
+
 def test_the_sweep_of_one_user(world, door):
     berth = os.path.join(world.prefix, "sbin/berth")
     for wrong in ("bt-door", "-1", "", "4294967295", "1x"):
@@ -338,5 +361,8 @@ def test_the_sweep_removes_a_killed_sshds_file(world, doors, door_sshd):
     transport.close()
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 5, "it is gone")
     assert connections(world)
+    unnamed = os.path.join(world.runtime, "connections", f".new{pid}")
+    with open(unnamed, "w"):
+        os.utime(unnamed, (1, 1))
     assert reap(world).returncode == 0
     assert not connections(world)

@@ -9,7 +9,8 @@ from harness.wait import wait_for
 
 both = pytest.mark.channels("direct", "attach")
 # What the direct channel mounts for itself, and the hosts file of a container without network.
-OWN_MOUNTS = ("/.berth", "/.berth/run", "/etc/hosts")
+GUESTS_MOUNTS = ("/.berth", "/.berth/run")
+OWN_MOUNTS = ("/etc/group", "/etc/hosts", "/etc/passwd")
 
 
 def inside(world, command="cat /proc/self/status", user="bt-bash", **options):
@@ -33,7 +34,7 @@ def inspected(world, **options):
         return world.container()
     finally:
         proc.communicate()
-        wait_for(lambda: not world.containers(), 2, "the container gone")
+        wait_for(lambda: not world.containers(), 5, "the container gone")
 
 
 # --- the built-in defaults
@@ -56,7 +57,7 @@ def test_defaults_by_inspect(world):
     info = inspected(world)
     host, config = info["HostConfig"], info["Config"]
     assert not host["Privileged"] and not host["Binds"]
-    own = OWN_MOUNTS if world.channel == "direct" else OWN_MOUNTS[-1:]
+    own = (GUESTS_MOUNTS if world.channel == "direct" else ()) + OWN_MOUNTS
     assert sorted((m["Destination"], m["RW"]) for m in info["Mounts"]) == [
         (path, False) for path in own]
     assert host["LogConfig"]["Type"] == "none"
@@ -109,7 +110,7 @@ def test_entrypoint_and_health_check_are_off(world):
 def test_the_image_volume_is_no_host_mount(world):
     info = inspected(world, image=images.VOLUME)
     assert [(m["Type"], m["Destination"]) for m in info["Mounts"]
-            if m["Destination"] not in OWN_MOUNTS] == [("volume", "/data")]
+            if m["Destination"] not in GUESTS_MOUNTS + OWN_MOUNTS] == [("volume", "/data")]
 
 
 @both

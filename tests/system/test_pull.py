@@ -132,7 +132,7 @@ def test_client_gone_while_pulling(world, absent, registry):
     wait_for(lambda: not proxy.flowing.is_set(), 20, "200 kB of the image passed")
     proc.kill()
     proc.communicate()
-    wait_for(lambda: not world.berths(), 2, "no helper any more")
+    wait_for(lambda: not world.berths(), 5, "no helper any more")
     proxy.flowing.set()
     assert not world.containers()
     proxy.close()

@@ -9,7 +9,7 @@ import pytest
 from harness import fresh_root, readme
 from harness.wait import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.fresh]
 
 SOURCE = "/usr/src/berth"
 UNITS = ("berth-reap.service", "berth-reap.timer")
@@ -107,7 +107,7 @@ def test_who_shall_lands_in_a_container(world, installed):
 
 
 def test_everybody_else_stays_on_the_host(installed):
-    got = installed.ssh("bob", "hostname; id -un")
+    got = installed.ssh("bob", "test -e /.berth || hostname; id -un")
     assert (got.returncode, got.stdout, got.stderr) == (0, b"fresh\nbob\n", b"")
 
 
@@ -132,5 +132,5 @@ def test_it_is_taken_out_again(steps, installed):
                          "grep -i berth")
     assert left.stdout.decode().split() == ["/etc/berth/berth.conf"]
     for name in ("alice", "bob"):
-        got = installed.ssh(name, "hostname; id -un")
+        got = installed.ssh(name, "test -e /.berth || hostname; id -un")
         assert (got.returncode, got.stdout.decode(), got.stderr) == (0, f"fresh\n{name}\n", b"")

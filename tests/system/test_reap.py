@@ -152,6 +152,16 @@ def test_helper_and_watcher_killed(world, reap):
     did(reap())
 
 
+@pytest.mark.parametrize("options", [[], ["--user"]], ids=["all", "one"])
+def test_log_in_json(world, reap, options):
+    name, uid = abandon(world), world.uid("bt-bash")
+    world.conf.raw("audit_format = json\n" + world.conf.text())
+    did(reap(*(options + [str(uid)] if options else [])), f"{name} (bt-bash): {DEAD}")
+    line = world.syslog.wait(r"berth\[\d+\]: (\{.*)", world.mark).group(1)
+    assert json.loads(line) == {"event": "reap", "container": name, "user": "bt-bash", "uid": uid,
+                                "reason": DEAD}
+
+
 def test_lingering_guest_gone(world, reap):
     """Nobody removes it but a sweep: the watcher that would have is dead."""
     row = settle(world, "bt-bash", **LINGERING)

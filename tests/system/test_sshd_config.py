@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from harness import readme
+
 FILE = "etc/ssh/sshd_config.d/50-berth.conf"
 
 
@@ -60,6 +62,21 @@ def test_with_the_group_every_door_is_shut(world, config, group):
     assert {k: seen[k] for k in doors} == doors
     assert seen["forcecommand"].startswith(f"exec {world.helper}".lower())
     # Where sshd's global setting lets users set their environment, a Match can't shut it.
+
+
+@pytest.mark.parametrize("what,option", [("agent", "allowagentforwarding"),
+                                         ("display", "x11forwarding")])
+def test_what_readme_says_opens_that_alone(config, group, what, option):
+    path = config[1] + "-" + what
+    said = [b for _, b in readme.blocks(readme.section(f"The client's {what}")) if "Match" in b]
+    with open(path + ".conf", "w") as f:
+        f.write(said[0])
+    with open(config[1]) as f, open(path, "w") as out:
+        out.write(f.read().replace("Include", f"Include {path}.conf\nInclude", 1))
+    before, now = (effective(p, "bt-bash") for p in (config[1], path))
+    assert {k: v for k, v in now.items() if before[k] != v} == \
+        {option: "yes", "disableforwarding": "no"}
+    assert effective(path, "bt-plain") == effective(config[1], "bt-plain")
 
 
 def test_others_are_left_alone(config, group):

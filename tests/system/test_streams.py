@@ -193,4 +193,4 @@ def test_engine_keeps_no_log(world, login):
     assert info["HostConfig"]["LogConfig"]["Type"] == "none"
     proc.stdin.close()
     assert proc.wait(10) == 0
-    wait_for(lambda: not world.containers(), 2, "the container gone")
+    wait_for(lambda: not world.containers(), 5, "the container gone")

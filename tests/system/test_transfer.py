@@ -5,59 +5,11 @@ import subprocess
 
 import pytest
 
-from harness import data, images
+from harness import images
+from harness.transfers import box, same, ssh_command, tool, tree  # noqa: F401
 
 pytestmark = pytest.mark.channels("direct", "attach")
 plain = pytest.mark.plain
-
-
-@pytest.fixture
-def box(world):
-    """The glibc image with a folder of the host's mounted at /work. sftp-server and scp want a
-    user that the image's passwd knows: 4242."""
-    path = os.path.join(world.dir, "share")
-    os.makedirs(path, exist_ok=True)
-    os.chown(path, world.uid("bt-bash") if world.bare else 4242, -1)
-    world.conf.write(image=images.GLIBC, mounts=[f"{path}:/work"], env=["HOME=/work"],
-                     user="4242:4242")
-    login = world.login(image="glibc")
-    login.host, login.inside = path, path if world.bare else "/work"
-    yield login
-    subprocess.run(["rm", "-rf", path], check=True)
-
-
-@pytest.fixture
-def tree(world):
-    """A small tree with awkward names, an empty folder, a link, modes."""
-    path = os.path.join(world.dir, "tree")
-    os.makedirs(path + "/sub dir/empty")
-    for i, name in enumerate(["a", "with space", "grüße", "-dash", "quote'\"", "sub dir/deep",
-                              "newline\nname", "back\\slash"]):
-        with open(os.path.join(path, name), "wb") as f:
-            f.write(os.urandom(1000 * i + 7))
-    data.make_file(path + "/big", 20_000_000)
-    os.symlink("a", path + "/link")
-    os.chmod(path + "/a", 0o640)
-    yield path
-    subprocess.run(["rm", "-rf", path], check=True)
-
-
-def same(left, right):
-    got = subprocess.run(["diff", "-r", "--no-dereference", left, right], capture_output=True,
-                         text=True)
-    assert got.returncode == 0, got.stdout[:2000]
-
-
-def tool(world, *argv, timeout=60, input=None, **env):
-    got = subprocess.run(argv, input=input, capture_output=True, timeout=timeout, text=True,
-                         env={**os.environ, **env},
-                         **({} if input is not None else {"stdin": subprocess.DEVNULL}))
-    assert got.returncode == 0, (argv[0], got.returncode, got.stdout[-500:], got.stderr[-1500:])
-    return got
-
-
-def ssh_command(login):
-    return " ".join(["ssh"] + login.client.options())
 
 
 @plain
@@ -67,10 +19,10 @@ def test_sftp_put_and_get(world, box, tree):
             f'rename {box.inside}/up/a {box.inside}/up/b\nrename {box.inside}/up/b ' \
             f'{box.inside}/up/a\nchmod 600 {box.inside}/up/-dash\n'
     os.unlink(tree + "/link")       # sftp follows links; rsync's test has it
-    out = tool(world, "sftp", "-q", "-b", "-", *world.client.options(), there, input=batch)
+    out = tool("sftp", "-q", "-b", "-", *world.client.options(), there, input=batch)
     assert out.stderr == ""
     same(tree, box.host + "/up")
-    tool(world, "sftp", "-q", "-b", "-", *world.client.options(), there,
+    tool("sftp", "-q", "-b", "-", *world.client.options(), there,
          input=f'get -rp {box.inside}/up "{world.dir}/back"\n')
     same(tree, world.dir + "/back")
     subprocess.run(["rm", "-rf", world.dir + "/back"], check=True)
@@ -83,9 +35,9 @@ def test_scp(world, box, tree, legacy):
     os.unlink(tree + "/link")
     os.unlink(tree + "/newline\nname")      # the old protocol can't
     there = "bt-bash@127.0.0.1:" + box.inside
-    tool(world, "scp", "-q", "-rp", *mode, *world.client.options(), tree, there + "/up")
+    tool("scp", "-q", "-rp", *mode, *world.client.options(), tree, there + "/up")
     same(tree, box.host + "/up")
-    tool(world, "scp", "-q", "-rp", *mode, *world.client.options(), there + "/up",
+    tool("scp", "-q", "-rp", *mode, *world.client.options(), there + "/up",
          world.dir + "/back")
     same(tree, world.dir + "/back")
     subprocess.run(["rm", "-rf", world.dir + "/back"], check=True)
@@ -94,15 +46,15 @@ def test_scp(world, box, tree, legacy):
 @plain
 def test_rsync(world, box, tree):
     there = "bt-bash@127.0.0.1:" + box.inside
-    tool(world, "rsync", "-a", "-e", ssh_command(box), tree + "/", there + "/up/")
+    tool("rsync", "-a", "-e", ssh_command(box), tree + "/", there + "/up/")
     same(tree, box.host + "/up")
     with open(tree + "/big", "r+b") as f:
         f.seek(10_000_000)
         f.write(b"changed")
     os.unlink(tree + "/a")
-    tool(world, "rsync", "-ac", "--delete", "-e", ssh_command(box), tree + "/", there + "/up/")
+    tool("rsync", "-ac", "--delete", "-e", ssh_command(box), tree + "/", there + "/up/")
     same(tree, box.host + "/up")
-    tool(world, "rsync", "-acz", "-e", ssh_command(box), there + "/up/", world.dir + "/back/")
+    tool("rsync", "-acz", "-e", ssh_command(box), there + "/up/", world.dir + "/back/")
     same(tree, world.dir + "/back")
     subprocess.run(["rm", "-rf", world.dir + "/back"], check=True)
 
@@ -114,34 +66,17 @@ def test_git_clone_and_push(world, box, tree):
     url = f"ssh://bt-bash@127.0.0.1{box.inside}/repo.git"
     got = box.run(f"git init -q --bare {box.inside}/repo.git")
     assert (got.returncode, got.stdout, got.stderr) == (0, b"", b"")
-    tool(world, "git", "-C", tree, "init", "-q", "-b", "main")
-    tool(world, "git", "-C", tree, "add", "-A")
-    tool(world, "git", "-C", tree, *ident, "commit", "-q", "-m", "x")
-    tool(world, "git", "-C", tree, "push", "-q", url, "main", **ssh)
+    tool("git", "-C", tree, "init", "-q", "-b", "main")
+    tool("git", "-C", tree, "add", "-A")
+    tool("git", "-C", tree, *ident, "commit", "-q", "-m", "x")
+    tool("git", "-C", tree, "push", "-q", url, "main", **ssh)
     back = world.dir + "/back"
-    tool(world, "git", "clone", "-q", "-b", "main", url, back, **ssh)
-    left, right = (tool(world, "git", "-C", d, "rev-parse", "HEAD").stdout for d in (tree, back))
+    tool("git", "clone", "-q", "-b", "main", url, back, **ssh)
+    left, right = (tool("git", "-C", d, "rev-parse", "HEAD").stdout for d in (tree, back))
     assert left == right
     assert filecmp.cmp(tree + "/big", back + "/big", shallow=False)
-    tool(world, "git", "-C", back, "fsck", "--strict")
+    tool("git", "-C", back, "fsck", "--strict")
     subprocess.run(["rm", "-rf", back], check=True)
-
-
-@plain
-@pytest.mark.slow
-@pytest.mark.channels("attach")     # direct: no byte of it passes through berth
-def test_gigabyte_by_sftp(world, box, gigabyte):
-    """Down and up once each."""
-    path, digest = gigabyte
-    there = "bt-bash@127.0.0.1"
-    tool(world, "sftp", "-q", "-b", "-", *world.client.options(), there, timeout=120,
-         input=f"put {path} {box.inside}/g\n")
-    assert data.sha256(box.host + "/g") == digest
-    back = world.dir + "/back"
-    tool(world, "sftp", "-q", "-b", "-", *world.client.options(), there, timeout=120,
-         input=f"get {box.inside}/g {back}\n")
-    assert data.sha256(back) == digest
-    os.unlink(back)
 
 
 @plain
@@ -172,6 +107,7 @@ def no_sftp_server(world):
 
 
 def test_image_without_sftp_server(world, login):
+    world.conf.write(sftp="image")
     status, text = sftp_says(world)
     assert status != 0
     assert "berth: " in text and "sftp-server" in text
@@ -180,6 +116,7 @@ def test_image_without_sftp_server(world, login):
 
 
 def test_image_without_sftp_server_asked_by_exec(world, login):
+    world.conf.write(sftp="image")
     got = login.run("internal-sftp", input=b"")
     assert got.returncode == no_sftp_server(world)
     assert got.stderr.startswith(b"berth: ") and b"sftp-server" in got.stderr

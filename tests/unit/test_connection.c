@@ -13,8 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -221,6 +223,81 @@ static void test_files_that_are_not_roots_or_not_whole(void **state)
     assert_int_equal(unlinkat(folder, name, 0), 0);
 }
 
+static bool is_there(int folder, const char *name)
+{
+    struct stat st;
+
+    return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void make_old(int folder, const char *name)
+{
+    const struct timespec times[2] = {{.tv_sec = time(NULL) - 3600}, {.tv_sec = time(NULL) - 3600}};
+
+    assert_int_equal(utimensat(folder, name, times, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+/* Whose pid lives: it may be another's by now. */
+static void test_a_sweep_of_what_was_never_named(void **state)
+{
+    char name[64];
+
+    (void)state;
+    need_root();
+    cleanup_fd int folder = open_folder();
+    snprintf(name, sizeof name, ".new%d", (int)getpid());
+    put(folder, name, "berth-connection 1\nid=", 0600, 0);
+    connection_sweep(top);
+    assert_true(is_there(folder, name));
+    make_old(folder, name);
+    connection_sweep(top);
+    assert_false(is_there(folder, name));
+}
+
+static void test_a_sweep_leaves_what_it_does_not_know(void **state)
+{
+    static const char *const names[] = {".new1", ".new2", ".other", "other"};
+
+    (void)state;
+    need_root();
+    cleanup_fd int folder = open_folder();
+    put(folder, names[0], "", 0600, 2001);
+    assert_int_equal(symlinkat("/nonexistent", folder, names[1]), 0);
+    put(folder, names[2], "", 0600, 0);
+    put(folder, names[3], "", 0600, 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        make_old(folder, names[i]);
+    connection_sweep(top);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_true(is_there(folder, names[i]));
+        assert_int_equal(unlinkat(folder, names[i], 0), 0);
+    }
+}
+
+/* What is being changed isn't looked at; and a login waits for nobody for long. */
+static void test_a_folder_that_is_held(void **state)
+{
+    struct connection c = living("alice"), read;
+    struct error *err = NULL;
+
+    (void)state;
+    need_root();
+    cleanup_fd int folder = open_folder(), holder = open_folder();
+    put(folder, ".new1", "", 0600, 0);
+    make_old(folder, ".new1");
+    assert_int_equal(flock(holder, LOCK_EX | LOCK_NB), 0);
+    connection_sweep(top);
+    assert_true(is_there(folder, ".new1"));
+    assert_int_equal(connection_publish(folder, &c, &err), 0);
+    assert_true(connection_read(&read, top, PEER, 2001));
+    assert_int_equal(flock(holder, LOCK_UN), 0);
+    connection_sweep(top);
+    assert_false(is_there(folder, ".new1"));
+    /* Nobody keeps it. */
+    connection_withdraw(folder, &c);
+    assert_int_equal(flock(holder, LOCK_EX | LOCK_NB), 0);
+}
+
 static void test_a_folder_of_somebody_elses(void **state)
 {
     cleanup_error struct error *err = NULL;
@@ -244,6 +321,9 @@ int main(void)
         cmocka_unit_test(test_a_sweep_leaves_the_living),
         cmocka_unit_test(test_peers_that_are_none),
         cmocka_unit_test(test_files_that_are_not_roots_or_not_whole),
+        cmocka_unit_test(test_a_sweep_of_what_was_never_named),
+        cmocka_unit_test(test_a_sweep_leaves_what_it_does_not_know),
+        cmocka_unit_test(test_a_folder_that_is_held),
         cmocka_unit_test(test_a_folder_of_somebody_elses),
     };
 

@@ -177,7 +177,7 @@ static bool goes(int fd)
 
 static bool is_of_other_versions(int fd)
 {
-    return say(fd, MESSAGE_HELLO, "\2\11", 2, -1);
+    return say(fd, MESSAGE_HELLO, "\3\11", 2, -1);
 }
 
 static bool is_garbage(int fd)
@@ -201,7 +201,7 @@ static bool is_silent(int fd)
 
 static bool begins_a_word(int fd)
 {
-    return send(fd, "\1H\0", 3, MSG_NOSIGNAL) == 3 && nothing_came(fd);
+    return send(fd, "\2H\0", 3, MSG_NOSIGNAL) == 3 && nothing_came(fd);
 }
 
 static bool is_silent_after_hello(int fd)
@@ -315,7 +315,7 @@ static void test_wrong_words(void **state)
     (void)state;
     session(exits_before_it_starts, false, ERROR_OTHER, "not due");
     session(is_garbage, false, ERROR_OTHER, "no message");
-    session(is_of_other_versions, false, ERROR_OTHER, "speaks versions 2 to 9");
+    session(is_of_other_versions, false, ERROR_OTHER, "speaks versions 3 to 9");
     session(refuses, false, ERROR_REFUSED, "no \\x1b[31mred\\x0a");
     session(goes, false, ERROR_LOST, "is gone");
 }

@@ -59,29 +59,29 @@ static void test_layout(void **state)
 
     (void)state;
     message_header_write(bytes, &(struct message_header){MESSAGE_START, 3, 0x00012345});
-    assert_memory_equal(bytes, "\1S\3\0\0\1\x23\x45", sizeof bytes);
+    assert_memory_equal(bytes, "\2S\3\0\0\1\x23\x45", sizeof bytes);
 }
 
 static void test_bad_header(void **state)
 {
     (void)state;
-    assert_null(read_bytes(MESSAGE_FROM_GUEST, "\1X\0\0\0\0\0\2"));
+    assert_null(read_bytes(MESSAGE_FROM_GUEST, "\2X\0\0\0\0\0\2"));
     assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\0X\0\0\0\0\0\2")); /* version */
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2X\0\0\0\0\0\2"));
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1x\0\0\0\0\0\2")); /* type */
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1\0\0\0\0\0\0\2"));
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1X\1\0\0\0\0\2")); /* descriptors */
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1T\2\0\0\0\0\0"));
-    assert_non_null(read_bytes(MESSAGE_FROM_HELPER, "\1S\1\0\0\0\0\1"));
-    assert_non_null(read_bytes(MESSAGE_FROM_HELPER, "\1L\0\0\0\0\0\x9"));
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1X\0\1\0\0\0\2")); /* byte 3 */
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1X\0\0\0\0\0\1")); /* length */
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1X\0\0\0\0\0\3"));
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1X\0\0\x80\0\0\2"));
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1E\0\0\0\0\0\0"));
-    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1E\0\0\0\0\4\1"));
-    assert_non_null(read_bytes(MESSAGE_FROM_HELPER, "\1S\0\0\0\x20\0\1"));
-    assert_non_null(read_bytes(MESSAGE_FROM_HELPER, "\1S\0\0\xff\xff\xff\xff"));
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1X\0\0\0\0\0\2"));
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2x\0\0\0\0\0\2")); /* type */
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2\0\0\0\0\0\0\2"));
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2X\1\0\0\0\0\2")); /* descriptors */
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2T\2\0\0\0\0\0"));
+    assert_non_null(read_bytes(MESSAGE_FROM_HELPER, "\2S\1\0\0\0\0\1"));
+    assert_non_null(read_bytes(MESSAGE_FROM_HELPER, "\2L\0\0\0\0\0\x9"));
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2X\0\1\0\0\0\2")); /* byte 3 */
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2X\0\0\0\0\0\1")); /* length */
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2X\0\0\0\0\0\3"));
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2X\0\0\x80\0\0\2"));
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2E\0\0\0\0\0\0"));
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2E\0\0\0\0\4\1"));
+    assert_non_null(read_bytes(MESSAGE_FROM_HELPER, "\2S\0\0\0\x20\0\1"));
+    assert_non_null(read_bytes(MESSAGE_FROM_HELPER, "\2S\0\0\xff\xff\xff\xff"));
 }
 
 static void test_values(void **state)

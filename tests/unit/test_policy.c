@@ -30,7 +30,11 @@ static void test_builtin(void **state)
     assert_string_equal(p->network, "none");
     assert_strings(&p->dns, "");
     assert_null(p->home);
-    assert_null(p->home_at);
+    assert_true(p->names);
+    assert_string_equal(p->home_at, "/home/alice");
+    assert_true(p->home_free);
+    assert_strings(&p->groups, "");
+    assert_null(p->motd);
     assert_int_equal(p->mount_count, 0);
     assert_int_equal(p->tmpfs_count, 0);
     assert_int_equal(p->memory, 0);
@@ -56,7 +60,12 @@ static void test_builtin(void **state)
     assert_null(p->banner);
     assert_null(p->deny);
     assert_null(p->create);
-    assert_null(p->sftp);
+    assert_int_equal(p->sftp, SFTP_BUNDLED);
+    assert_null(p->sftp_path);
+    assert_null(p->sftp_root);
+    assert_false(p->sftp_read_only);
+    assert_int_equal(p->sftp_audit, SFTP_AUDIT_AUTO);
+    assert_int_equal(p->umask, 022);
 }
 
 static void test_scalar_last_wins(void **state)
@@ -128,9 +137,9 @@ static void test_empty_string_takes_back(void **state)
     (void)state;
     cleanup_policy struct policy *p = policy_for(
         "defaults { image = x deny = \"closed\" hostname = h workdir = /w runtime = r\n"
-        "  force_command = f banner = b shell = /bin/sh sftp = \"image:/s\" memory = 64m }\n"
+        "  force_command = f banner = b shell = /bin/sh sftp = \"image:/s\" sftp_root = /s memory = 64m }\n"
         "user alice { deny = \"\" hostname = \"\" workdir = \"\" runtime = ''\n"
-        "  force_command = \"\" banner = \"\" create = \"\" shell = auto sftp = image\n"
+        "  force_command = \"\" banner = \"\" create = \"\" shell = auto sftp = image sftp_root = \"\"\n"
         "  memory = unlimited }",
         &alice);
 
@@ -142,7 +151,9 @@ static void test_empty_string_takes_back(void **state)
     assert_null(p->banner);
     assert_null(p->create);
     assert_null(p->shell);
-    assert_null(p->sftp);
+    assert_int_equal(p->sftp, SFTP_IMAGE);
+    assert_null(p->sftp_path);
+    assert_null(p->sftp_root);
     assert_int_equal(p->memory, 0);
 }
 
@@ -250,7 +261,8 @@ static void test_home(void **state)
 
     cleanup_policy struct policy *none = policy_for(
         "defaults { image = x home = v }\nuser alice { home = \"\" }", &alice);
-    assert_null(none->home_at);
+    assert_string_equal(none->home_at, "/home/alice");
+    assert_true(none->home_free);
     assert_null(none->workdir);
     assert_int_equal(none->mount_count, 0);
 
@@ -262,6 +274,65 @@ static void test_home(void **state)
     cleanup_policy struct policy *out = policy_for(
         "user alice { home = v mounts = {\"/a:/home/alice\"} deny = \"no\" }", &alice);
     assert_string_equal(out->deny, "no");
+}
+
+static void test_names(void **state)
+{
+    static const struct account homeless = {
+        .name = (char *)"alice", .home = (char *)"/", .uid = 2001, .gid = 2002};
+
+    (void)state;
+    cleanup_policy struct policy *off = policy_for("user alice { image = x names = no }", &alice);
+    assert_false(off->names);
+    assert_null(off->home_at);
+
+    /* They have theirs from the image. */
+    cleanup_policy struct policy *zero = policy_for("user alice { image = x user = \"0:0\" }",
+                                                    &alice);
+    assert_false(zero->names);
+    assert_null(zero->home_at);
+    cleanup_policy struct policy *named = policy_for("user alice { image = x user = \"dev\" }",
+                                                     &alice);
+    assert_false(named->names);
+    cleanup_policy struct policy *group = policy_for("user alice { image = x user = \"5:dev\" }",
+                                                     &alice);
+    assert_false(group->names);
+
+    cleanup_policy struct policy *above = policy_for(
+        "user alice { image = x mounts = {\"/srv/h:/home\"} }", &alice);
+    assert_string_equal(above->home_at, "/home/alice");
+    assert_false(above->home_free);
+    cleanup_policy struct policy *slashes = policy_for(
+        "user alice { image = x mounts = {\"/srv/h://home//alice/\"} }", &alice);
+    assert_false(slashes->home_free);
+    cleanup_policy struct policy *beside = policy_for(
+        "user alice { image = x tmpfs = {\"/home/alic\", \"/home/alice/x\"} }", &alice);
+    assert_true(beside->home_free);
+
+    static const struct account guest = {
+        .name = (char *)"alice", .home = (char *)"/.berth//sftp-x", .uid = 2001, .gid = 2002};
+    cleanup_policy struct policy *taken = policy_for("user alice { image = x }", &guest);
+    assert_true(taken->names);
+    assert_false(taken->home_free);
+
+    cleanup_policy struct policy *none = policy_for("user alice { image = x }", &homeless);
+    assert_true(none->names);
+    assert_null(none->home_at);
+}
+
+static void test_supplementary_groups(void **state)
+{
+    (void)state;
+    cleanup_policy struct policy *p = policy_for("user alice { image = x groups = {5001, 44} }",
+                                                 &alice);
+    assert_strings(&p->group_ids, "5001:|44:");
+
+    assert_refused("user alice { image = x\n groups = {\"0\"} }", &alice,
+                   CONF ":2: groups \"0\": must be a group's number from 1 to 2147483647, or a "
+                        "pattern of names");
+    assert_refused("user alice { image = x\n groups = {\"4294967297\"} }", &alice,
+                   CONF ":2: groups \"4294967297\": must be a group's number from 1 to "
+                        "2147483647, or a pattern of names");
 }
 
 static void test_image_needed(void **state)
@@ -457,6 +528,8 @@ int main(void)
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_inherit),
         cmocka_unit_test(test_home),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_supplementary_groups),
         cmocka_unit_test(test_image_needed),
         cmocka_unit_test(test_root_refused),
         cmocka_unit_test(test_expansion),

@@ -50,10 +50,11 @@
     "has a \"%\" that is not followed by u, U, G, h or %; a \"%\" itself is "                      \
     "written \"%%\""
 #define TEXT_SFTP                                                                                  \
-    "must be \"image\", or \"image:\" and an absolute path, as in "                                \
+    "must be \"bundled\", \"image\", \"off\", or \"image:\" and an absolute path, as in "          \
     "\"image:/usr/lib/openssh/sftp-server\""
-#define TEXT_CPUS "must be a number of CPUs up to 8192, as in \"1.5\" or \"2\", or \"unlimited\""
-#define TEXT_PIDS "must be a number from 1 to 4194304, or \"unlimited\""
+#define TEXT_UMASK "must be an octal number up to 0777, as in \"0027\""
+#define TEXT_CPUS  "must be a number of CPUs up to 8192, as in \"1.5\" or \"2\", or \"unlimited\""
+#define TEXT_PIDS  "must be a number from 1 to 4194304, or \"unlimited\""
 
 #define TEXT_COUNT "must be a number from 1 to 100000, or \"unlimited\""
 #define TEXT_RATE                                                                                  \
@@ -191,6 +192,15 @@ static const struct case_bad bad[] = {
     {"sftp", "host", TEXT_SFTP},
     {"sftp", "image:", TEXT_SFTP},
     {"sftp", "image:usr/sftp-server", TEXT_SFTP},
+    {"sftp", "no", TEXT_SFTP},
+    {"sftp_root", "home", TEXT_PATH},
+    {"sftp_read_only", "perhaps", TEXT_BOOL},
+    {"sftp_audit", "all", "must be auto, yes or no"},
+    {"umask", "", TEXT_UMASK},
+    {"umask", "28", TEXT_UMASK},
+    {"umask", "1000", TEXT_UMASK},
+    {"umask", "00022", TEXT_UMASK},
+    {"umask", "-1", TEXT_UMASK},
 };
 
 static const struct case_bad bad_engine[] = {
@@ -320,7 +330,8 @@ static void test_good(void **state)
         " read_only = On runtime = \"io.containerd.runsc.v1\" init = no devices = {\"/dev/fuse\"}\n"
         " labels = {\"a.b=c=d\", \"e=\"} env = {\"_A1=\", \"B=ü = x\"} accept_env = {\"*\", \"A?_1\"}"
         " tty = Off commands = {\"git-upload-pack '*'\", 'a \"b\" \\ c', sftp}\n"
-        " sftp = \"image:/usr/lib/sftp-server\" }",
+        " sftp = \"image:/usr/lib/sftp-server\" sftp_root = \"/srv/%u\" sftp_read_only = yes\n"
+        " sftp_audit = off umask = 0777 }",
         &alice);
 
     assert_string_equal(p->runtime_dir, "/run/x y");
@@ -362,7 +373,12 @@ static void test_good(void **state)
     assert_strings(&p->accept_env, "*|A?_1");
     assert_false(p->tty);
     assert_strings(&p->commands, "git-upload-pack '*'|a \"b\" \\ c|sftp");
-    assert_string_equal(p->sftp, "/usr/lib/sftp-server");
+    assert_int_equal(p->sftp, SFTP_IMAGE);
+    assert_string_equal(p->sftp_path, "/usr/lib/sftp-server");
+    assert_string_equal(p->sftp_root, "/srv/alice");
+    assert_true(p->sftp_read_only);
+    assert_int_equal(p->sftp_audit, SFTP_AUDIT_NO);
+    assert_int_equal(p->umask, 0777);
 }
 
 int main(void)

@@ -69,7 +69,10 @@ static void note(void *data, const struct listed *c)
 
     (void)data;
     snprintf(seen + len, sizeof seen - len, "%s|%s|%lld|%s%s\n", c->id, c->name, c->created,
-             label ? label : "-", c->started ? "" : "|never");
+             label ? label : "-",
+             c->dead      ? "|dead"
+             : c->started ? ""
+                          : "|never");
 }
 
 static void assert_list(const char *text, const char *expected)
@@ -90,8 +93,8 @@ static void test_list(void **state)
                 "\"Labels\":{\"berth.uid\":\"2001\"}}]",
                 "0a|berth-x|1700000000|2001\n");
     assert_list("[{\"Id\":\"0a\",\"State\":\"created\"},{\"Id\":\"0b\",\"State\":\"exited\"},"
-                "{\"Id\":\"0c\",\"State\":7}]",
-                "0a||0|-|never\n0b||0|-\n0c||0|-\n");
+                "{\"Id\":\"0c\",\"State\":7},{\"Id\":\"0d\",\"State\":\"dead\"}]",
+                "0a||0|-|never\n0b||0|-\n0c||0|-\n0d||0|-|dead\n");
     /* Links give a container more names. */
     assert_list("[{\"Id\":\"0a\",\"Names\":[\"/other/alias\",\"/own\"]}]", "0a|own|0|-\n");
     assert_list("[{\"Id\":\"0a\",\"Names\":[],\"Labels\":null},{\"Id\":\"0b\"}]",

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ static struct policy plain_policy(void)
                            .user = S("2001:2001"),
                            .network = S("bridge"),
                            .pids = 256,
+                           .umask = DEFAULT_UMASK,
                            .no_new_privileges = true,
                            .init = true,
                            .tty = true};
@@ -62,6 +64,37 @@ static struct json_object *make(const struct policy *p, const struct request *r,
     if (!body)
         fail_msg("%s", error_text(err));
     return body;
+}
+
+/* The display's place comes with the container's folder, read-only. */
+static void test_a_place_for_displays(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request("true");
+    struct spec_context context = {.machine = "3d1219c7",
+                                   .key = "9f8e7d6c5b4a3921",
+                                   .folder = "/run/berth/2001/9f8e7d6c5b4a3921",
+                                   .x11 = true};
+
+    (void)state;
+    snprintf(r.display, sizeof r.display, ":10.0");
+    snprintf(r.xauthority, sizeof r.xauthority, "/.berth/run/xauthority.9f8e7d6c5b4a3921");
+    struct json_object *body = make(&p, &r, &context);
+    assert_json(body, "HostConfig/Mounts",
+                "[{\"Type\":\"bind\",\"Source\":\"/run/berth/2001/9f8e7d6c5b4a3921\","
+                "\"Target\":\"/.berth/run\",\"ReadOnly\":true},"
+                "{\"Type\":\"bind\",\"Source\":\"/run/berth/2001/9f8e7d6c5b4a3921/x11\","
+                "\"Target\":\"/tmp/.X11-unix\",\"ReadOnly\":true}]");
+    assert_json(body, "Env",
+                "[\"USER=anna\",\"LOGNAME=anna\",\"DISPLAY=:10.0\","
+                "\"XAUTHORITY=/.berth/run/xauthority.9f8e7d6c5b4a3921\"]");
+    json_object_put(body);
+    context.x11 = false;
+    body = make(&p, &r, &context);
+    assert_json(body, "HostConfig/Mounts",
+                "[{\"Type\":\"bind\",\"Source\":\"/run/berth/2001/9f8e7d6c5b4a3921\","
+                "\"Target\":\"/.berth/run\",\"ReadOnly\":true}]");
+    json_object_put(body);
 }
 
 static void test_create_cannot_take_over(void **state)
@@ -208,6 +241,51 @@ static void test_home_and_cgroup(void **state)
     strings_free(&p.env);
 }
 
+/* A volume of `mounts` that happens to be at the login's home. */
+static void test_volume_at_home(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request("true");
+    struct spec_context context = {.machine = "m", .key = "9f8e7d6c5b4a3921"};
+    struct mount mount = {.source = S("work"), .target = S("/home/anna"), .volume = true};
+
+    (void)state;
+    p.home_at = mount.target;
+    p.mounts = &mount;
+    p.mount_count = 1;
+    struct json_object *body = make(&p, &r, &context);
+    assert_json(body, "HostConfig/Mounts",
+                "[{\"Type\":\"volume\",\"Source\":\"work\",\"Target\":\"/home/anna\","
+                "\"ReadOnly\":false}]");
+    json_object_put(body);
+}
+
+/* What `create` says of the network may leave no room for a hostname. */
+static void test_hostname(void **state)
+{
+    static const struct {
+        const char *create;
+        bool named;
+    } cases[] = {{"{}", true},
+                 {"{\"HostConfig\":{\"NetworkMode\":null}}", true},
+                 {"{\"HostConfig\":{\"NetworkMode\":\"lab\"}}", true},
+                 {"{\"HostConfig\":{\"NetworkMode\":\"host\"}}", false},
+                 {"{\"HostConfig\":{\"NetworkMode\":\"container:vpn\"}}", false},
+                 {"{\"HostConfig\":{\"UTSMode\":\"host\"}}", false}};
+    struct policy p = plain_policy();
+    struct request r = plain_request("true");
+    struct spec_context context = {.machine = "m", .key = "9f8e7d6c5b4a3921"};
+    struct json_object *ignored;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        p.create = S(cases[i].create);
+        struct json_object *body = make(&p, &r, &context);
+        assert_int_equal(json_object_object_get_ex(body, "Hostname", &ignored), cases[i].named);
+        json_object_put(body);
+    }
+}
+
 static void test_window(void **state)
 {
     struct policy p = plain_policy();
@@ -233,7 +311,9 @@ static void assert_argv(const struct policy *p, const struct request *r, const s
     struct error *err = NULL;
     size_t count = 0;
 
-    assert_int_equal(command_make(&argv, p, r, size, &err), 0);
+    const struct command_context context = {.size = size};
+
+    assert_int_equal(command_make(&argv, p, r, &context, &err), 0);
     while (tail[count])
         count++;
     assert_true(argv.count >= count);
@@ -257,7 +337,8 @@ static void test_argv(void **state)
     p.force_command = S("menu");
     assert_argv(&p, &r, NULL, (const char *[]){"/bin/zsh", "-c", "menu", NULL});
     p.force_command = NULL;
-    p.sftp = S("/opt/sftp-server");
+    p.sftp = SFTP_IMAGE;
+    p.sftp_path = S("/opt/sftp-server");
     r.kind = REQUEST_SFTP;
     r.command = S("internal-sftp  -u 0022\t-R");
     assert_argv(&p, &r, NULL,
@@ -265,7 +346,12 @@ static void test_argv(void **state)
                     "sh",
                     "image lab:1 has no sftp-server at /opt/sftp-server: install one in it, or "
                     "name the one it has in berth.conf: sftp = \"image:/path\"",
-                    "1", "/opt/sftp-server", "-u", "0022", "-R", NULL});
+                    "0", "1", "/opt/sftp-server", "-u", "0022", "-R", NULL});
+    r.kind = REQUEST_EXEC;
+    p.umask = 0027;
+    r.command = S("a");
+    assert_argv(&p, &r, &size, (const char *[]){"sh", "0027", "24", "80", "/bin/zsh", "a", NULL});
+    assert_argv(&p, &r, NULL, (const char *[]){"sh", "0027", "/bin/zsh", "a", NULL});
 }
 
 static void test_too_long(void **state)
@@ -273,16 +359,17 @@ static void test_too_long(void **state)
     struct policy p = plain_policy();
     char *command = malloc(ARGUMENT_MAX + 2);
     cleanup_strings struct strings fits = {0}, too_long = {0};
+    const struct command_context none = {0};
     struct error *err = NULL;
 
     (void)state;
     memset(command, 'x', ARGUMENT_MAX + 1);
     command[ARGUMENT_MAX] = '\0';
     struct request r = plain_request(command);
-    assert_int_equal(command_make(&fits, &p, &r, NULL, &err), 0);
+    assert_int_equal(command_make(&fits, &p, &r, &none, &err), 0);
     command[ARGUMENT_MAX] = 'x';
     command[ARGUMENT_MAX + 1] = '\0';
-    assert_int_equal(command_make(&too_long, &p, &r, NULL, &err), -1);
+    assert_int_equal(command_make(&too_long, &p, &r, &none, &err), -1);
     assert_non_null(strstr(error_text(err), "131072 bytes"));
     error_clear(&err);
     free(command);
@@ -327,10 +414,13 @@ static void test_environment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_place_for_displays),
         cmocka_unit_test(test_create_cannot_take_over),
         cmocka_unit_test(test_direct),
         cmocka_unit_test(test_keep),
         cmocka_unit_test(test_home_and_cgroup),
+        cmocka_unit_test(test_volume_at_home),
+        cmocka_unit_test(test_hostname),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_argv),
         cmocka_unit_test(test_too_long),

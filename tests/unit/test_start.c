@@ -18,6 +18,7 @@ static void make(struct start *s, enum start_kind kind)
     *s = (struct start){.kind = kind,
                         .shell = strdup(""),
                         .cwd = strdup("/srv"),
+                        .umask = 0027,
                         .missing = strdup(kind == START_PROGRAM ? "no sftp-server" : "")};
     if (kind == START_COMMAND)
         strings_add(&s->argv, "echo \xff\n");
@@ -58,6 +59,7 @@ static void same(const struct start *a, const struct start *b)
     assert_int_equal(a->tty, b->tty);
     assert_string_equal(a->shell, b->shell);
     assert_string_equal(a->cwd, b->cwd);
+    assert_int_equal(a->umask, b->umask);
     assert_string_equal(a->missing, b->missing);
     same_list(&a->argv, &b->argv);
     same_list(&a->programs, &b->programs);
@@ -104,32 +106,34 @@ static void test_round_trip(void **state)
     }
 }
 
-/* kind, tty, shell, cwd, argv, programs, missing, env */
+/* kind, tty, shell, cwd, umask, argv, programs, missing, env */
 static void test_malformed(void **state)
 {
 #define SHELL "\0\0\0\0"
 #define NONE  "\0\0\0\0"
+#define CWD   NONE "\0\22"
     static const struct {
         const char *bytes;
         size_t len;
     } bad[] = {
 #define BAD(s) {s, sizeof(s) - 1}
-        BAD("\0\0" SHELL NONE NONE NONE NONE NONE),                        /* kind */
-        BAD("\5\0" SHELL NONE NONE NONE NONE NONE),                        /* kind */
-        BAD("\1\2" SHELL NONE NONE NONE NONE NONE),                        /* tty */
-        BAD("\1\0\0\0\0\2sh" NONE NONE NONE NONE NONE),                    /* shell */
-        BAD("\1\0\0\0\0\3/\0h" NONE NONE NONE NONE NONE),                  /* NUL */
-        BAD("\1\0\0\1\xff\xff" NONE NONE NONE NONE NONE),                  /* too long */
-        BAD("\1\0\xff\xff\xff\xff" NONE NONE NONE NONE NONE),              /* too long */
-        BAD("\1\0" SHELL NONE "\0\0\0\1\0\0\0\1a" NONE NONE NONE),         /* login with argv */
-        BAD("\2\0" SHELL NONE NONE NONE NONE NONE),                        /* no command */
-        BAD("\3\0" SHELL NONE NONE NONE NONE NONE),                        /* no program */
-        BAD("\3\0" SHELL NONE NONE "\0\0\0\1\0\0\0\1a" NONE NONE),         /* relative */
-        BAD("\1\0" SHELL NONE "\xff\xff\xff\xff"),                         /* count */
-        BAD("\1\0" SHELL NONE NONE NONE "\0\0\0\1x" NONE),                 /* missing */
-        BAD("\1\0" SHELL NONE NONE NONE NONE "\0\0\0\1\0\0\0\2=a"),        /* nameless */
-        BAD("\1\0" SHELL NONE NONE NONE NONE "\0\0\0\1\0\0\0\2aa"),        /* no value */
-        BAD("\1\0" SHELL NONE NONE NONE NONE "\0\0\0\2\0\0\0\3a=b\0\0\0"), /* cut */
+        BAD("\0\0" SHELL CWD NONE NONE NONE NONE),                        /* kind */
+        BAD("\5\0" SHELL CWD NONE NONE NONE NONE),                        /* kind */
+        BAD("\1\2" SHELL CWD NONE NONE NONE NONE),                        /* tty */
+        BAD("\1\0\0\0\0\2sh" CWD NONE NONE NONE NONE),                    /* shell */
+        BAD("\1\0\0\0\0\3/\0h" CWD NONE NONE NONE NONE),                  /* NUL */
+        BAD("\1\0\0\1\xff\xff" CWD NONE NONE NONE NONE),                  /* too long */
+        BAD("\1\0\xff\xff\xff\xff" CWD NONE NONE NONE NONE),              /* too long */
+        BAD("\1\0" SHELL CWD "\0\0\0\1\0\0\0\1a" NONE NONE NONE),         /* login with argv */
+        BAD("\2\0" SHELL CWD NONE NONE NONE NONE),                        /* no command */
+        BAD("\3\0" SHELL CWD NONE NONE NONE NONE),                        /* no program */
+        BAD("\3\0" SHELL CWD NONE "\0\0\0\1\0\0\0\1a" NONE NONE),         /* relative */
+        BAD("\1\0" SHELL NONE "\2\0" NONE NONE NONE NONE),                /* umask */
+        BAD("\1\0" SHELL CWD "\xff\xff\xff\xff"),                         /* count */
+        BAD("\1\0" SHELL CWD NONE NONE "\0\0\0\1x" NONE),                 /* missing */
+        BAD("\1\0" SHELL CWD NONE NONE NONE "\0\0\0\1\0\0\0\2=a"),        /* nameless */
+        BAD("\1\0" SHELL CWD NONE NONE NONE "\0\0\0\1\0\0\0\2aa"),        /* no value */
+        BAD("\1\0" SHELL CWD NONE NONE NONE "\0\0\0\2\0\0\0\3a=b\0\0\0"), /* cut */
     };
 
     (void)state;

@@ -96,7 +96,7 @@ static void expect(struct pair *p, enum stream_result result)
  * not before. */
 static void test_pieces(void **state)
 {
-    static const char bytes[] = "\1T\1\0\0\0\0\0\1X\0\0\0\0\0\2\0\x2a\1E\0\0\0\0\0\3why";
+    static const char bytes[] = "\2T\1\0\0\0\0\0\2X\0\0\0\0\0\2\0\x2a\2E\0\0\0\0\0\3why";
     const size_t last[] = {7, 17, 28};
     struct pair p;
     size_t next = 0;
@@ -159,15 +159,15 @@ static void test_malformed(void **state)
         size_t len;
         unsigned fds;
     } bad[] = {
-        {"\2T\0\0\0\0\0\0", 8, 0},         /* version */
-        {"\1S\0\0\0\0\0\1x", 9, 0},        /* the other side's */
-        {"\1T\1\0\0\0\0\0", 8, 0},         /* announced, not there */
-        {"\1T\0\0\0\0\0\0", 8, 1},         /* there, not announced */
-        {"\1T\1\0\0\0\0\0", 8, 2},         /* more */
-        {"\1T\1\0\0\0\0\0", 8, 4},         /* more than there is room for */
-        {"\1T\3\0\0\0\0\0", 8, 3},         /* as announced, but too many */
-        {"\1E\0\0\xff\xff\xff\xff", 8, 0}, /* long */
-        {"\1X\0\0\0\0\0\2\1\0", 10, 0},    /* killed by signal 0 */
+        {"\3T\0\0\0\0\0\0", 8, 0},         /* version */
+        {"\2S\0\0\0\0\0\1x", 9, 0},        /* the other side's */
+        {"\2T\1\0\0\0\0\0", 8, 0},         /* announced, not there */
+        {"\2T\0\0\0\0\0\0", 8, 1},         /* there, not announced */
+        {"\2T\1\0\0\0\0\0", 8, 2},         /* more */
+        {"\2T\1\0\0\0\0\0", 8, 4},         /* more than there is room for */
+        {"\2T\3\0\0\0\0\0", 8, 3},         /* as announced, but too many */
+        {"\2E\0\0\xff\xff\xff\xff", 8, 0}, /* long */
+        {"\2X\0\0\0\0\0\2\1\0", 10, 0},    /* killed by signal 0 */
     };
 
     (void)state;
@@ -176,7 +176,7 @@ static void test_malformed(void **state)
         pair_open(&p, MESSAGE_FROM_GUEST);
         send_bytes(p.ends[1], bad[i].bytes, bad[i].len, bad[i].fds);
         expect(&p, STREAM_BAD);
-        send_bytes(p.ends[1], "\1T\0\0\0\0\0\0", 8, 0);
+        send_bytes(p.ends[1], "\2T\0\0\0\0\0\0", 8, 0);
         expect(&p, STREAM_BAD);
         pair_close(&p);
     }
@@ -187,7 +187,7 @@ static void test_late_descriptors(void **state)
 {
     (void)state;
     for (size_t at = 1; at < 10; at++) {
-        static const char bytes[] = "\1X\0\0\0\0\0\2\0\0";
+        static const char bytes[] = "\2X\0\0\0\0\0\2\0\0";
         struct pair p;
 
         pair_open(&p, MESSAGE_FROM_GUEST);
@@ -229,8 +229,8 @@ static void test_lingering_descriptors(void **state)
         pair_open(&p, MESSAGE_FROM_GUEST);
         int fd = lingering_socket(&other);
         if (late)
-            send_bytes(p.ends[1], "\1", 1, 0);
-        send_descriptor(p.ends[1], late ? "T" : "\1", 1, fd, 5);
+            send_bytes(p.ends[1], "\2", 1, 0);
+        send_descriptor(p.ends[1], late ? "T" : "\2", 1, fd, 5);
         close_fd(&fd);
         long long before = now_ms();
         expect(&p, STREAM_BAD);
@@ -243,7 +243,7 @@ static void test_lingering_descriptors(void **state)
 
 static void test_cut(void **state)
 {
-    static const char bytes[] = "\1E\0\0\0\0\0\3why";
+    static const char bytes[] = "\2E\0\0\0\0\0\3why";
 
     (void)state;
     for (size_t len = 0; len < sizeof bytes - 1; len++) {
@@ -264,7 +264,7 @@ static void test_given_up(void **state)
 
     (void)state;
     pair_open(&p, MESSAGE_FROM_HELPER);
-    send_bytes(p.ends[1], "\1S\3\0\0\x10\0\0abc", 11, 3);
+    send_bytes(p.ends[1], "\2S\3\0\0\x10\0\0abc", 11, 3);
     expect(&p, STREAM_AGAIN);
     pair_close(&p);
 }

@@ -139,7 +139,9 @@ class Doors:
 class PamSshd(Sshd):
     """Its own mount namespace has the PAM stack, berth.conf and, where wanted, an sshrc."""
 
-    def __init__(self, doors, sshrc=None, groups=None, stack=None, options="", name="door"):
+    def __init__(self, doors, sshrc=None, groups=None, stack=None, options="", name="door",
+                 xauth=None):
+        """`options` end with a Match of their own or none; `xauth` in place of a trap."""
         world = doors.world
         self.dir, self.port, self.key = world.dir, free_port(), world.sshd.key
         self.known_hosts = world.sshd.known_hosts
@@ -169,7 +171,7 @@ PrintLastLog no
 UseDNS no
 Subsystem sftp /usr/lib/openssh/sftp-server
 X11Forwarding yes
-XAuthLocation {self.xauth}
+XAuthLocation {xauth or self.xauth}
 {options}
 {doors.block("bt-door,bt-doortwin,bt-forced,bt-unmapped")}
 {doors.block("bt-alone", force=False)}

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 from . import directory, images, procs, readme
-from .engine import Engine
+from .engine import CGROUPS, Engine
 from .wait import wait_for
 
 INIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fresh-root-init")
@@ -33,19 +33,21 @@ def recipe():
     return hashlib.sha256(" ".join(packages()).encode()).hexdigest()[:12]
 
 
-def make_base(path):
-    """What fresh roots start from: Debian's smallest system and those packages, none of whose
-    services ran. Needs the archive; the roots have no network."""
+def base(folder):
+    """What fresh roots start from, made there unless it is there: Debian's smallest system and
+    those packages, none of whose services ran. Needs the archive; the roots have no network."""
+    path = os.path.join(folder, "base-" + recipe())
+    if os.path.exists(path):
+        return path
     half = path + ".half"
     shutil.rmtree(half, ignore_errors=True)
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase",
-                    "--include=" + ",".join(packages()), "--dpkgopt=force-unsafe-io",
-                    "--dpkgopt=path-exclude=/usr/share/man/*",
-                    "--dpkgopt=path-exclude=/usr/share/doc/*",
-                    '--aptopt=Acquire::Languages "none"', images.suite(), half] +
-                   images.sources(), check=True, stdin=subprocess.DEVNULL)
+    images.mmdebstrap(half, packages(), "--dpkgopt=force-unsafe-io",
+                      "--dpkgopt=path-exclude=/usr/share/man/*",
+                      "--dpkgopt=path-exclude=/usr/share/doc/*",
+                      '--aptopt=Acquire::Languages "none"')
     os.chmod(half, 0o755)
     os.rename(half, path)
+    return path
 
 
 class FreshRoot:
@@ -142,7 +144,8 @@ class FreshRoot:
         """At the usual place, with the usual group. A network of the root's own has no
         firewall's rules to spoil and no bridge."""
         self.start(["dockerd", "--bridge", "none", "--iptables=false",
-                    "--storage-driver", "overlay2", "-H", "unix:///run/docker.sock"])
+                    "--storage-driver", "overlay2", "-H", "unix:///run/docker.sock",
+                    *CGROUPS])
         self.engine = Engine(self.outside("/run/docker.sock"))
         wait_for(self.engine.alive, 30, lambda: "an engine; it says: " + self.said())
 

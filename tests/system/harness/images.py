@@ -5,21 +5,25 @@ They stay in the engine: a later run uses them again unless the recipe changed.
 import glob
 import io
 import os
+import re
 import subprocess
 import tarfile
 
 from .engine import MARK
 
-RECIPE = "5"
+RECIPE = "6"
 BUSYBOX = "berth-test/busybox"
 GLIBC = "berth-test/glibc"
 VOLUME = "berth-test/volume"
 DRESSED = "berth-test/dressed"
 NO_SHELL = "berth-test/noshell"
+# Not of make_all's: for engines that a test starts.
+TMUX = "berth-test/tmux"
 
 # /etc/profile marks a login shell; nothing else reads it.
 PROFILE = b"export BT_PROFILE=read\n"
-PACKAGES = "openssh-sftp-server,openssh-client,rsync,git,procps,vim-tiny,less,python3-minimal"
+PACKAGES = ("openssh-sftp-server", "openssh-client", "rsync", "git", "procps", "vim-tiny", "less",
+            "python3")
 
 DRESSED_CHANGES = [
     'ENTRYPOINT ["/bin/false"]',
@@ -43,7 +47,7 @@ def _add(tar, name, data=None, mode=0o644, link=None):
     tar.addfile(info, io.BytesIO(data) if data is not None else None)
 
 
-def busybox_tar(extra=b""):
+def busybox_tar(extra=b"", files=()):
     with open("/bin/busybox", "rb") as f:
         program = f.read()
     applets = subprocess.run(["/bin/busybox", "--list"], check=True,
@@ -62,11 +66,22 @@ def busybox_tar(extra=b""):
         _add(tar, "data/" + MARK, b"")
         if extra:
             _add(tar, "extra", extra)
+        for path in files:
+            with open(path, "rb") as f:
+                _add(tar, path.lstrip("/"), f.read(), os.stat(path).st_mode & 0o777)
         _add(tar, "etc/profile", PROFILE)
         _add(tar, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n"
                                 b"inside:x:4242:4242::/home:/bin/sh\n")
         _add(tar, "etc/group", b"root:x:0:\ninside:x:4242:\n")
     return out.getvalue()
+
+
+def tmux_tar():
+    """busybox and this machine's tmux."""
+    said = subprocess.run(["ldd", "/usr/bin/tmux"], check=True, capture_output=True, text=True)
+    return busybox_tar(files=["/usr/bin/tmux", *re.findall(r"(/\S+) \(0x", said.stdout),
+                              "/lib/terminfo/x/xterm", "/lib/terminfo/s/screen",
+                              "/usr/lib/locale/C.utf8/LC_CTYPE"])
 
 
 def one_program_tar(program, path="the-binary"):
@@ -117,19 +132,26 @@ def suite():
     raise RuntimeError("no VERSION_CODENAME in /etc/os-release")
 
 
+def mmdebstrap(target, packages, *options):
+    """Debian's smallest system with these packages: a folder, or a tar. In namespaces, so that
+    nothing of it stays mounted or runs on when it is killed."""
+    subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+                    "mmdebstrap", "--quiet", "--variant=minbase",
+                    "--include=" + ",".join(packages), *options, suite(), target] + sources(),
+                   check=True, stdin=subprocess.DEVNULL)
+
+
 def _make_glibc(engine, workdir):
     path = os.path.join(workdir, "glibc.tar")
     profile = os.path.join(workdir, "profile")
     with open(profile, "wb") as f:
         f.write(PROFILE)
-    subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", "--include=" + PACKAGES,
-         f"--customize-hook=copy-in {profile} /etc",
-         '--customize-hook=rm -rf "$1"/usr/share/doc/* "$1"/var/lib/apt/lists/*',
-         '--customize-hook=mkdir -m 1777 "$1"/work',
-         '--customize-hook=echo inside:x:4242:4242::/home:/bin/bash >>"$1"/etc/passwd',
-         '--customize-hook=echo inside:x:4242: >>"$1"/etc/group',
-         suite(), path] + sources(), check=True, stdin=subprocess.DEVNULL)
+    mmdebstrap(path, PACKAGES,
+               f"--customize-hook=copy-in {profile} /etc",
+               '--customize-hook=rm -rf "$1"/usr/share/doc/* "$1"/var/lib/apt/lists/*',
+               '--customize-hook=mkdir -m 1777 "$1"/work',
+               '--customize-hook=echo inside:x:4242:4242::/home:/bin/bash >>"$1"/etc/passwd',
+               '--customize-hook=echo inside:x:4242: >>"$1"/etc/group')
     with open(path, "rb") as tar:
         import_image(engine, GLIBC, tar)
     os.unlink(path)
@@ -146,3 +168,9 @@ def make_all(engine, workdir):
         import_image(engine, NO_SHELL, no_shell_tar())
     if not engine.has_image(GLIBC, RECIPE):
         _make_glibc(engine, workdir)
+
+
+def save_all(engine, path):
+    """For another engine's docker load."""
+    subprocess.run(["docker", "-H", "unix://" + engine.path, "save", "-o", path, BUSYBOX, GLIBC,
+                    VOLUME, DRESSED, NO_SHELL], check=True, capture_output=True)

@@ -1,6 +1,7 @@
 /* A module of the C library's Name Service Switch, for tests (nss.py): knows one account,
  * ODD_UID's, whose name and home are the bytes of two files in CONTROL, and hangs where a file
- * there says so, but for the helper alone: sshd must let the login in. */
+ * there says so, but for the helper and the administrator's tool alone: sshd must let the login
+ * in. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
@@ -16,7 +17,10 @@ static void maybe_hang(const char *what, const char *key)
     char path[512];
 
     snprintf(path, sizeof path, CONTROL "/hang-%s-%s", what, key);
-    if (strncmp(program_invocation_short_name, "berth-session", 13) != 0 || access(path, F_OK) < 0)
+    if (strncmp(program_invocation_short_name, "berth-session", 13) != 0 &&
+        strcmp(program_invocation_short_name, "berth") != 0)
+        return;
+    if (access(path, F_OK) < 0)
         return;
     for (;;)
         pause();
@@ -89,6 +93,7 @@ enum nss_status _nss_berthtest_getpwnam_r(const char *name, struct passwd *pw, c
 enum nss_status _nss_berthtest_getpwnam_r(const char *name, struct passwd *pw, char *buffer,
                                           size_t left, int *errnop)
 {
+    maybe_hang("passwd", name);
     enum nss_status status = odd(pw, buffer, left, errnop);
 
     if (status == NSS_STATUS_SUCCESS && strcmp(pw->pw_name, name) != 0)

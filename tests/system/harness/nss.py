@@ -34,8 +34,8 @@ class Nss:
         return self.mounts.wrap(argv)
 
     def hang(self, what, key):
-        """Asked by the helper for the "passwd" entry of a uid, or the "group"s of a name, it
-        never answers."""
+        """Asked by the helper, or the administrator's tool, for the "passwd" entry of a uid or a
+        name, or the "group"s of a name, it never answers."""
         open(os.path.join(self.control, f"hang-{what}-{key}"), "w").close()
 
     def say(self, name, home="/"):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 from . import images
-from .engine import Engine
+from .engine import CGROUPS, Engine
 from .wait import wait_for
 
 
@@ -18,7 +18,8 @@ def _dead(pid):
 
 
 class PrivateEngine:
-    """In a network namespace of its own: two engines in one delete each other's bridges."""
+    """In a network namespace of its own: two engines in one delete each other's bridges. Started
+    again it finds the mounts that it left, as on any machine."""
 
     def __init__(self, workdir, name, group, remap=None, **config):
         """With `remap` root inside is that uid outside, and the ids above it."""
@@ -35,25 +36,33 @@ class PrivateEngine:
         self.engine = Engine(self.path)
         self.process = None
         self.log = open(os.path.join(self.dir, "log"), "ab")
+        self.holder = self._make_namespaces()
         self.start()
 
-    def start(self):
-        argv = ["dockerd", "--config-file", self.config, "--data-root", self.dir + "/data",
-                "--exec-root", self.dir + "/exec", "--pidfile", self.pidfile,
-                "-H", "unix://" + self.path, "--group", self.group, "--bridge", "none",
-                "--iptables=false", "--storage-driver", "overlay2"]
-        script = 'ip link set lo up; exec "$@"'
+    def _make_namespaces(self):
+        script = 'ip link set lo up; '
         if self.remap:
             # The machine's own files stay as they are.
             ids = os.path.join(self.dir, "subids")
             with open(ids, "w") as f:
                 f.write(f"daemon:{self.remap}:65536\n")
+            script += "".join(f"mount --bind '{ids}' /etc/{name}; "
+                              for name in ("subuid", "subgid"))
+        holder = subprocess.Popen(["unshare", "-n", "-m", "sh", "-ec", script + "echo; exec cat"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
+        assert holder.stdout.readline() == b"\n", f"no namespaces: {self.tail()}"
+        return holder
+
+    def start(self):
+        argv = ["dockerd", "--config-file", self.config, "--data-root", self.dir + "/data",
+                "--exec-root", self.dir + "/exec", "--pidfile", self.pidfile,
+                "-H", "unix://" + self.path, "--group", self.group, "--bridge", "none",
+                "--iptables=false", "--storage-driver", "overlay2", *CGROUPS]
+        if self.remap:
             argv += ["--userns-remap", "daemon"]
-            script = "".join(f"mount --bind '{ids}' /etc/{name}; "
-                             for name in ("subuid", "subgid")) + script
-        self.process = subprocess.Popen(["unshare", "-n", "-m", "sh", "-c", script, "sh"] + argv,
-                                        stdin=subprocess.DEVNULL, stdout=self.log,
-                                        stderr=self.log)
+        self.process = subprocess.Popen(
+            ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--"] + argv,
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         wait_for(self._up, 30, lambda: f"private engine; its log: {self.tail()}")
 
     def _up(self):
@@ -85,9 +94,24 @@ class PrivateEngine:
         self.stop()
         self.start()
 
+    def die_in_removal(self, ident):
+        """And start again: as if it had been killed while it was removing a container. It has
+        that one as dead then, and leaves the rest to who wants it removed. It is an old one, too."""
+        self.stop()
+        path = os.path.join(self.dir, "data/containers", ident, "config.v2.json")
+        with open(path) as f:
+            config = json.load(f)
+        config["State"]["RemovalInProgress"] = True
+        config["Created"] = "2020-01-01T00:00:00Z"
+        with open(path, "w") as f:
+            json.dump(config, f)
+        self.start()
+        assert self.engine.inspect(ident)["State"]["Dead"]
+
     def close(self):
         if self.process.poll() is None:
             self.stop()
+        self.holder.communicate()       # with its end the namespaces and their mounts go
         self.log.close()
         with open("/proc/mounts") as f:
             mounts = [line.split()[1] for line in f if self.dir in line]

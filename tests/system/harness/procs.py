@@ -76,6 +76,11 @@ def descriptors(pid):
     return found
 
 
+def sleeps(pid):
+    """How often the process has gone to sleep by itself."""
+    return int(_status(pid)["voluntary_ctxt_switches"])
+
+
 def cpu_ms(pid):
     """CPU time that the process's main thread has used, finer than utime and stime tell it."""
     with open(f"/proc/{pid}/schedstat") as f:

@@ -32,8 +32,8 @@ def keygen(path):
 
 
 class Sshd:
-    def __init__(self, workdir, users, helper, config, syslog, bare, extra=""):
-        """`extra` ends sshd_config; {dir} in it is workdir."""
+    def __init__(self, workdir, users, helper, config, syslog, bare, extra="", doors=DOORS):
+        """`extra` ends sshd_config; {dir} in it is workdir. `doors` is what is shut."""
         self.dir, self.port = workdir, free_port()
         self.log = os.path.join(workdir, "sshd.log")
         self.key = os.path.join(workdir, "id")
@@ -77,7 +77,7 @@ Match User bt-env
 Match User bt-forge
   SetEnv USER=bt-bash LOGNAME=bt-bash HOME=/nonexistent
 Match User {mapped},bt-twin
-{DOORS}{force}{extra.format(dir=workdir)}""")
+{doors}{force}{extra.format(dir=workdir)}""")
         os.makedirs("/run/sshd", exist_ok=True)
         test = subprocess.run(["/usr/sbin/sshd", "-t", "-f", self.conf],
                               capture_output=True, text=True)

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "check/capture.h"
+#include "base/capture.h"
 
 #include "base/file.h"
 

@@ -1,6 +1,6 @@
 /* What another program prints. */
-#ifndef BERTH_CHECK_CAPTURE_H
-#define BERTH_CHECK_CAPTURE_H
+#ifndef BERTH_BASE_CAPTURE_H
+#define BERTH_BASE_CAPTURE_H
 
 #include "base/error.h"
 #include "base/text.h"
