@@ -147,7 +147,7 @@ static int watch_check(void *data)
         if (fds[i].revents)
             fds[i].fd = -1;
     }
-    return client->gone || !sigisemptyset(&client->pending);
+    return client->gone || (!client->holds_signals && !sigisemptyset(&client->pending));
 }
 
 const struct http_watch *client_watch(struct client *client)

@@ -22,6 +22,7 @@ struct client {
     bool killed;             /* the administrator's SIGTERM came: `gone` is set too */
     bool resized;            /* SIGWINCH came; cleared by whom it concerns */
     sigset_t pending;        /* came and not yet taken */
+    bool holds_signals;      /* they end no wait now */
 
     struct deadline deadline; /* of the session, once it runs */
 

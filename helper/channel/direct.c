@@ -21,8 +21,9 @@
 enum slot { SLOT_SIGNALS, SLOT_CONTROL, SLOT_PIPES, SLOT_PARENT, SLOT_TAP, SLOT_COUNT };
 
 enum {
-    TOGETHER_MS = 50, /* what sshd closes at one go, on a busy machine */
-    LONG_AGO = 1,     /* as if by now_ms() */
+    SIGNAL_HELD_MS = 2000, /* a living guest's answer, on a busy machine */
+    TOGETHER_MS = 50,      /* what sshd closes at one go, likewise */
+    LONG_AGO = 1,          /* as if by now_ms() */
 };
 
 /* sshd's closing its ends is told although nobody here holds ours any more: the
@@ -132,12 +133,31 @@ static bool is_master(int fd)
            minor(st.st_rdev) == 2 && ioctl(fd, TIOCGPTN, &number) == 0;
 }
 
+/* The command may run before its guest has said so, and its client may have read from it:
+ * a signal that comes meanwhile is the command's. With a guest that doesn't answer it ends
+ * the wait. */
+static int await_answer(struct direct *direct, int wait_ms, struct message *message,
+                        struct client *client, struct error **err)
+{
+    cleanup_error struct error *late = NULL;
+
+    int rc = guest_await(&direct->stream, MESSAGE_STARTED, wait_ms, message, client, err);
+    if (rc == 0 || error_kind(*err) != ERROR_ABANDONED || client->gone)
+        return rc;
+    client->holds_signals = true;
+    rc = guest_await(&direct->stream, MESSAGE_STARTED, SIGNAL_HELD_MS, message, client, &late);
+    client->holds_signals = false;
+    if (rc == 0)
+        error_clear(err);
+    return rc;
+}
+
 static int await_started(struct direct *direct, int wait_ms, struct client *client,
                          struct error **err)
 {
     struct message message;
 
-    if (guest_await(&direct->stream, MESSAGE_STARTED, wait_ms, &message, client, err) < 0)
+    if (await_answer(direct, wait_ms, &message, client, err) < 0)
         return -1;
     if (message.nfds == 1 && client->tty) {
         direct->master = message.fds[0];
@@ -247,16 +267,23 @@ static void take_exit(const struct message *message, struct relay_result *result
     result->status = said[0] == 1 ? 128 + said[1] : said[1];
 }
 
+static int pass_signals(const struct direct *direct, struct client *client, struct error **err)
+{
+    for (int signal; (signal = client_take_signal(client));)
+        if (send_signal(direct, signal, err) < 0)
+            return -1;
+    return 0;
+}
+
 int direct_control(struct direct *direct, struct client *client, struct relay_result *result,
                    bool *ended, struct error **err)
 {
     struct message message;
     const char *why = "";
-    int signal, rc = 0;
+    int rc = 0;
 
-    while ((signal = client_take_signal(client)))
-        if (send_signal(direct, signal, err) < 0)
-            return -1;
+    if (pass_signals(direct, client, err) < 0)
+        return -1;
     switch (stream_read(&direct->stream, &message, &why)) {
     case STREAM_AGAIN:
         return 0;
@@ -365,10 +392,11 @@ int direct_run(struct direct *direct, struct client *client, struct relay_result
                struct error **err)
 {
     bool ended = false;
-
     int rc;
 
     *result = (struct relay_result){.end = RELAY_EXIT};
+    if (pass_signals(direct, client, err) < 0)
+        return -1;
     if (client->tty) {
         rc = pty_run(direct, client, result, &ended, err);
     } else if (direct->seen) {

@@ -18,9 +18,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -211,6 +213,39 @@ static bool is_silent_after_hello(int fd)
     return started_with(fd, 3) && poll(&slot, 1, SEND_MS) == 1;
 }
 
+/* The command runs, and its client has sent a signal, before the helper knows. */
+static bool is_signalled_first(int fd)
+{
+    struct stream stream;
+    struct message m = {.fds = {-1, -1, -1}};
+    const char *why;
+    enum stream_result result;
+    const struct timespec moment = {.tv_nsec = 50000000};
+
+    if (!started_with(fd, 3) || kill(getppid(), SIGUSR1) < 0)
+        return false;
+    nanosleep(&moment, NULL);
+    if (!say(fd, MESSAGE_STARTED, NULL, 0, -1))
+        return false;
+    stream_open(&stream, fd, MESSAGE_FROM_HELPER);
+    while ((result = stream_read(&stream, &m, &why)) == STREAM_AGAIN) {
+        struct pollfd slot = {.fd = fd, .events = POLLIN};
+        if (poll(&slot, 1, SEND_MS) != 1)
+            return false;
+    }
+    bool right = result == STREAM_MESSAGE && m.type == MESSAGE_SIGNAL && m.payload[0] == SIGUSR1;
+    message_clear(&m);
+    stream_clear(&stream);
+    return right && say(fd, MESSAGE_EXIT, "\0\11", 2, -1);
+}
+
+static bool is_signalled_and_silent(int fd)
+{
+    struct pollfd slot = {.fd = fd, .events = POLLRDHUP};
+
+    return started_with(fd, 3) && kill(getppid(), SIGUSR1) == 0 && poll(&slot, 1, SEND_MS) == 1;
+}
+
 /* Listens, tells so, and serves one. */
 static _Noreturn void run_guest(guest *run, int ready)
 {
@@ -326,6 +361,51 @@ static void test_silence(void **state)
     session(is_silent, false, ERROR_SLOW, "has not answered");
     session(begins_a_word, false, ERROR_SLOW, "has not answered");
     session(is_silent_after_hello, false, ERROR_SLOW, "has not answered");
+}
+
+/* client_open with the program's own three left as they are. */
+static void open_signals(struct client *client)
+{
+    sigset_t set;
+
+    client_none(client);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &set, &client->mask), 0);
+    client->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    assert_true(client->signals >= 0);
+    client->fds[0] = (struct pollfd){.fd = client->signals, .events = POLLIN};
+}
+
+static void test_a_signal_while_it_starts(void **state)
+{
+    struct direct direct;
+    struct client client;
+    struct relay_result result;
+    cleanup_error struct error *err = NULL;
+    cleanup_text struct text payload = {0};
+    pid_t pid = start_guest(is_signalled_first);
+
+    (void)state;
+    make_payload(&payload, false);
+    open_signals(&client);
+    direct_init(&direct, true, false);
+    assert_int_equal(direct_start(&direct, folder, pid, &payload, SEND_MS, &client, &err), 0);
+    assert_int_equal(direct_run(&direct, &client, &result, &err), 0);
+    assert_int_equal(result.end, RELAY_EXIT);
+    assert_int_equal(result.status, 9);
+    direct_close(&direct);
+    end_guest(pid);
+
+    pid = start_guest(is_signalled_and_silent);
+    direct_init(&direct, true, false);
+    assert_int_equal(direct_start(&direct, folder, pid, &payload, 60000, &client, &err), -1);
+    assert_int_equal(error_kind(err), ERROR_ABANDONED);
+    assert_int_equal(client_take_signal(&client), SIGUSR1);
+    direct_close(&direct);
+    end_guest(pid);
+    sigprocmask(SIG_SETMASK, &client.mask, NULL);
+    close_fd(&client.signals);
 }
 
 /* Not even a word is heard of who isn't process 1. */
@@ -475,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_wrong_descriptors),
         cmocka_unit_test(test_wrong_words),
         cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_a_signal_while_it_starts),
         cmocka_unit_test(test_another_process_listens),
         cmocka_unit_test(test_nobody_listens),
         cmocka_unit_test(test_cleared_nonblock),
