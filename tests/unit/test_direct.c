@@ -363,11 +363,18 @@ static void test_silence(void **state)
     session(is_silent_after_hello, false, ERROR_SLOW, "has not answered");
 }
 
-/* client_open with the program's own three left as they are. */
-static void open_signals(struct client *client)
+/* client_open, with three of the session's own for this program's, which are in `kept`. */
+static void open_signals(struct client *client, int kept[3])
 {
+    cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t set;
 
+    assert_true(null >= 0);
+    fflush(stdout);
+    for (int fd = 0; fd < 3; fd++) {
+        kept[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        assert_int_equal(dup2(null, fd), fd);
+    }
     client_none(client);
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
@@ -377,6 +384,16 @@ static void open_signals(struct client *client)
     client->fds[0] = (struct pollfd){.fd = client->signals, .events = POLLIN};
 }
 
+static void close_signals(struct client *client, int kept[3])
+{
+    sigprocmask(SIG_SETMASK, &client->mask, NULL);
+    close_fd(&client->signals);
+    for (int fd = 0; fd < 3; fd++) {
+        assert_int_equal(dup2(kept[fd], fd), fd);
+        close_fd(&kept[fd]);
+    }
+}
+
 static void test_a_signal_while_it_starts(void **state)
 {
     struct direct direct;
@@ -384,11 +401,12 @@ static void test_a_signal_while_it_starts(void **state)
     struct relay_result result;
     cleanup_error struct error *err = NULL;
     cleanup_text struct text payload = {0};
+    int kept[3];
     pid_t pid = start_guest(is_signalled_first);
 
     (void)state;
     make_payload(&payload, false);
-    open_signals(&client);
+    open_signals(&client, kept);
     direct_init(&direct, true, false);
     assert_int_equal(direct_start(&direct, folder, pid, &payload, SEND_MS, &client, &err), 0);
     assert_int_equal(direct_run(&direct, &client, &result, &err), 0);
@@ -404,8 +422,7 @@ static void test_a_signal_while_it_starts(void **state)
     assert_int_equal(client_take_signal(&client), SIGUSR1);
     direct_close(&direct);
     end_guest(pid);
-    sigprocmask(SIG_SETMASK, &client.mask, NULL);
-    close_fd(&client.signals);
+    close_signals(&client, kept);
 }
 
 /* Not even a word is heard of who isn't process 1. */
