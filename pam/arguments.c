@@ -26,14 +26,18 @@ static int argument_read(struct arguments *arguments, const char *argument, stru
         arguments->groups = value;
         return 0;
     }
+    if (strcmp(argument, "forwarding") == 0) {
+        arguments->forwarding = true;
+        return 0;
+    }
     if (strcmp(argument, "debug") == 0) {
         arguments->debug = true;
         return 0;
     }
     text_escape(&shown, argument, 64);
     return error_set(err, 0,
-                     "argument \"%s\" in /etc/pam.d: there are config=/FILE, groups=NAME,... and "
-                     "debug",
+                     "argument \"%s\" in /etc/pam.d: there are config=/FILE, groups=NAME,..., "
+                     "forwarding and debug",
                      text_str(&shown));
 }
 

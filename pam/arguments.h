@@ -9,6 +9,7 @@
 struct arguments {
     const char *config; /* borrowed */
     const char *groups; /* "docker,berth-secrets", borrowed; NULL: none */
+    bool forwarding;    /* sshd lets these logins forward: who may not has no network */
     bool debug;
 };
 

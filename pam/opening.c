@@ -2,6 +2,7 @@
 
 #include "pam/opening.h"
 
+#include "pam/network.h"
 #include "pam/peer.h"
 #include "pam/sweep.h"
 #include "pam/variables.h"
@@ -33,6 +34,7 @@ struct opened {
     uid_t uid;
     gid_t gid;
     struct connection connection; /* its id is "" where there is no file */
+    bool forwards;                /* not without the network of a container */
     bool display;                 /* and one for a forwarded display's cookie (xauth.h) */
 };
 
@@ -197,6 +199,19 @@ static int display_tell(const struct login *login, const struct opened *opened, 
     return 0;
 }
 
+/* Last: from here on this process is in that network. Who has another shell and no
+ * forwarding is let alone: he may be an administrator. */
+static int network_choose(const struct login *login, const struct policy *policy,
+                          struct opened *opened, struct error **err)
+{
+    if (!policy->forwarding || policy->deny)
+        return login->arguments.forwarding && login->shell ? network_leave(err) : 0;
+    if (network_enter(login, policy, &opened->connection, err) < 0)
+        return -1;
+    cleanup_fd int folder = connection_folder(opened->runtime_dir, err);
+    return folder < 0 ? -1 : connection_publish(folder, &opened->connection, err);
+}
+
 static int prepare(const struct login *login, struct opened *opened, struct error **err)
 {
     cleanup_policy struct policy *policy = login_policy(login, err);
@@ -216,10 +231,11 @@ static int prepare(const struct login *login, struct opened *opened, struct erro
         return -1;
     if (policy->x11_forwarding)
         display_make(login, opened);
-    return 0;
+    opened->forwards = policy->forwarding;
+    return network_choose(login, policy, opened, err);
 }
 
-int opening_make(const struct login *login, struct error **err)
+int opening_make(const struct login *login, bool *forwards, struct error **err)
 {
     struct opened *opened = calloc(1, sizeof *opened);
     cleanup_error struct error *uncleared = NULL;
@@ -229,6 +245,7 @@ int opening_make(const struct login *login, struct error **err)
         return error_set(err, ENOMEM, "session");
     }
     int rc = prepare(login, opened, err);
+    *forwards = opened->forwards;
     if (variables_clear(login->pamh, &uncleared) < 0 && rc == 0)
         rc = error_set(err, 0, "%s", error_text(uncleared));
     if (rc == 0)

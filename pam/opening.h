@@ -4,10 +4,10 @@
 
 #include "pam/login.h"
 
-/* The user's runtime directory, the connection's file and id, a missing home. Nothing
- * that ~/.pam_environment says is believed, and the environment must not have been
- * cleared yet. */
-int opening_make(const struct login *login, struct error **err);
+/* The user's runtime directory, the connection's file and id, a missing home, and with
+ * forwarding = container (*forwards) its network. Nothing that ~/.pam_environment says is
+ * believed, and the environment must not have been cleared yet. */
+int opening_make(const struct login *login, bool *forwards, struct error **err);
 /* What opening_make noted for this handle: takes the connection's file away, and has
  * `berth reap` look after what was left of the user's sessions. False: it wasn't
  * called. */

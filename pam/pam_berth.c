@@ -80,15 +80,18 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 {
     cleanup_login struct login login = {0};
     cleanup_error struct error *err = NULL;
+    bool forwards = false;
 
     (void)flags;
     if (!login_read(&login, pamh, argc, argv))
         return PAM_IGNORE;
     if (login.wrong)
         return refuse(&login, "session", login.wrong, PAM_SERVICE_ERR);
-    if (opening_make(&login, &err) < 0)
-        return refuse(&login, "session", err, PAM_SESSION_ERR);
-    return PAM_SUCCESS;
+    if (opening_make(&login, &forwards, &err) == 0)
+        return PAM_SUCCESS;
+    int code = refuse(&login, "session", err, PAM_SESSION_ERR);
+    /* Whatever his shell: forwards would lead to this machine's own network. */
+    return forwards ? PAM_SESSION_ERR : code;
 }
 
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)

@@ -58,6 +58,42 @@ int runtime_open_user(const char *path, uid_t uid, bool make, struct error **err
     return release_fd(&dir);
 }
 
+static int check_roots(int fd, const char *path, const struct runtime_folder *folder,
+                       struct error **err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return error_set(err, errno, "%s/%s: cannot stat", path, folder->name);
+    if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH))
+        return error_set(err, 0,
+                         "%s/%s: owned by uid %u with mode %04o, must be root's with %04o: "
+                         "remove it",
+                         path, folder->name, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777,
+                         (unsigned)folder->mode);
+    return 0;
+}
+
+int runtime_open_roots(const char *path, const struct runtime_folder *folder, bool make, int flags,
+                       struct error **err)
+{
+    cleanup_fd int top = runtime_open(path, err);
+
+    if (top < 0)
+        return -1;
+    /* Whatever the umask. */
+    int made = make ? mkdirat(top, folder->name, folder->mode) : 0;
+    if (make && made == 0)
+        made = fchmodat(top, folder->name, folder->mode, 0);
+    if (made < 0 && errno != EEXIST)
+        return error_set(err, errno, "%s/%s: cannot make", path, folder->name);
+    cleanup_fd int fd = openat(top, folder->name, flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_kind(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_OTHER,
+                              "%s/%s: cannot open", path, folder->name);
+    return check_roots(fd, path, folder, err) < 0 ? -1 : release_fd(&fd);
+}
+
 /* O_PATH: closing it lets no lock go. */
 static int find_own(int dir, const char *name)
 {

@@ -16,6 +16,16 @@ int runtime_open(const char *path, struct error **err);
  * is none. */
 int runtime_open_user(const char *path, uid_t uid, bool make, struct error **err);
 
+/* RUNTIME/NAME, a folder of root's own, with `flags` of open(2); with `make` it is made where
+ * it isn't there. Refused: somebody else's, one that others may write. ERROR_NOT_FOUND: there
+ * is none. */
+struct runtime_folder {
+    const char *name;
+    mode_t mode;
+};
+int runtime_open_roots(const char *path, const struct runtime_folder *folder, bool make, int flags,
+                       struct error **err);
+
 /* A regular file in it, mode 0600 where it is made; -1 and errno. Root opens what a
  * user put there: nothing that blocks, or that is opened for effect. */
 int runtime_open_file(int dir, const char *name, int flags);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "session/hold.h"
 #include "session/outcome.h"
 #include "session/session.h"
 
@@ -28,11 +29,12 @@ const char *__asan_default_options(void)
 #endif
 
 static const char usage[] =
-    "Usage: berth-session [--config FILE] [--shell]\n"
+    "Usage: berth-session [--config FILE] [--hold | --shell]\n"
     "Runs the login that sshd handed over in a container of its own.\n"
     "sshd starts it: ForceCommand exec " BERTH_LIBEXECDIR "/berth-session\n"
     "\n"
     "  --config FILE  the configuration [" BERTH_CONFIG "]\n"
+    "  --hold         pam_berth runs it, to keep a container for a connection that forwards\n"
     "  --shell        berth-shell runs it, and has marked the variables\n"
     "  --help         this text\n"
     "  --version      the version\n"
@@ -100,14 +102,13 @@ static void end_by(int number)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"shell", no_argument, NULL, 's'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'V'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"hold", no_argument, NULL, 'k'},
+        {"shell", no_argument, NULL, 's'},        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0}};
     const char *config = BERTH_CONFIG;
     struct strings env = {0};
-    bool marked = false;
+    bool marked = false, holds = false;
     int option;
 
     protect();
@@ -122,6 +123,9 @@ int main(int argc, char **argv)
         switch (option) {
         case 'c':
             config = optarg;
+            break;
+        case 'k':
+            holds = true;
             break;
         case 's':
             marked = true;
@@ -142,7 +146,8 @@ int main(int argc, char **argv)
     if (marked)
         unmark_environment(&env);
     openlog("berth-session", LOG_PID, LOG_AUTHPRIV);
-    struct session_end end = session_run(config, &env);
+    struct session_end end = holds ? (struct session_end){.status = hold_run(config, &env)}
+                                   : session_run(config, &env);
     strings_free(&env);
     if (end.signal)
         end_by(end.signal);

@@ -7,6 +7,7 @@
 #include "main/explain_command.h"
 #include "main/kill_command.h"
 #include "main/metrics_command.h"
+#include "main/network_command.h"
 #include "main/ps_command.h"
 #include "main/reap_command.h"
 
@@ -32,6 +33,7 @@ static const struct command {
     {"kill", kill_command, "end sessions"},
     {"enter", enter_command, "a shell or a command in a user's running container"},
     {"metrics", metrics_command, "print what is counted, for monitoring"},
+    {"network", network_command, "note a container's network (pam_berth runs it)"},
     {"reap", reap_command, "remove the containers that no session needs any more"},
     {"bundle", bundle_command, "copy this machine's sftp-server to where containers run it"},
 };

@@ -28,6 +28,7 @@ enum {
 };
 
 #define FORMAT   "berth-connection 1\nid=%s\nuid=%u\nsshd=%d %llu\npeer=%s\nname=%s\n"
+#define NETWORK  "network=%d %s\n"
 #define UNKNOWN  "UNKNOWN"
 #define NEW_FILE ".new"
 
@@ -51,47 +52,17 @@ static bool file_name(char name[CONNECTION_PEER_SIZE], const char *peer)
     return words == 4;
 }
 
-static int folder_check(int folder, const char *runtime_dir, struct error **err)
-{
-    struct stat st;
-
-    if (fstat(folder, &st) < 0)
-        return error_set(err, errno, "%s/" CONNECTION_FOLDER ": cannot stat", runtime_dir);
-    if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH))
-        return error_set(err, 0,
-                         "%s/" CONNECTION_FOLDER ": owned by uid %u with mode %04o, must be "
-                         "root's with 0711: remove it",
-                         runtime_dir, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
-    return 0;
-}
+/* Logins must find their file in it. */
+static const struct runtime_folder where = {CONNECTION_FOLDER, 0711};
 
 static int folder_open(const char *runtime_dir, int flags, struct error **err)
 {
-    cleanup_fd int top = runtime_open(runtime_dir, err);
-
-    if (top < 0)
-        return -1;
-    cleanup_fd int folder = openat(top, CONNECTION_FOLDER,
-                                   flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (folder < 0)
-        return error_set_kind(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_OTHER,
-                              "%s/" CONNECTION_FOLDER ": cannot open", runtime_dir);
-    return folder_check(folder, runtime_dir, err) < 0 ? -1 : release_fd(&folder);
+    return runtime_open_roots(runtime_dir, &where, false, flags, err);
 }
 
 int connection_folder(const char *runtime_dir, struct error **err)
 {
-    cleanup_fd int top = runtime_open(runtime_dir, err);
-
-    if (top < 0)
-        return -1;
-    /* Whatever the umask: logins must find their file in it. */
-    int made = mkdirat(top, CONNECTION_FOLDER, 0711);
-    if (made == 0)
-        made = fchmodat(top, CONNECTION_FOLDER, 0711, 0);
-    if (made < 0 && errno != EEXIST)
-        return error_set(err, errno, "%s/" CONNECTION_FOLDER ": cannot make", runtime_dir);
-    return folder_open(runtime_dir, O_RDONLY, err);
+    return runtime_open_roots(runtime_dir, &where, true, O_RDONLY, err);
 }
 
 /* So that what is looked at is what is removed: one connection at a time changes what
@@ -114,6 +85,9 @@ static int file_write(int fd, const struct connection *c, struct error **err)
     int len = snprintf(text, sizeof text, FORMAT, c->id, (unsigned)c->uid, (int)c->sshd, c->started,
                        c->peer, c->name);
 
+    if (len > 0 && (size_t)len < sizeof text && c->network_pid > 0)
+        len += snprintf(text + len, sizeof text - (size_t)len, NETWORK, (int)c->network_pid,
+                        c->network);
     if (len < 0 || (size_t)len >= sizeof text)
         return error_set(err, ENAMETOOLONG, "connection of %s", c->peer);
     /* Whatever the umask: the login must read it. */
@@ -173,6 +147,20 @@ static bool copy(char *to, size_t size, const char *from)
     return from && from[0] && (size_t)snprintf(to, size, "%s", from) < size;
 }
 
+/* A line that isn't there where sshd is in no container's network. */
+static bool parse_network(struct connection *c, char **text)
+{
+    int pid, end = 0;
+    const char *value = next_value(text, "network=");
+
+    if (!value)
+        return true;
+    if (sscanf(value, "%10d %64[0-9a-f]%n", &pid, c->network, &end) != 2 || value[end] || pid <= 1)
+        return false;
+    c->network_pid = pid;
+    return true;
+}
+
 static bool parse(struct connection *c, char *text)
 {
     unsigned uid;
@@ -189,7 +177,8 @@ static bool parse(struct connection *c, char *text)
     c->uid = uid;
     c->sshd = sshd;
     return copy(c->peer, sizeof c->peer, next_value(&text, "peer=")) &&
-           copy(c->name, sizeof c->name, next_value(&text, "name=")) && *text == '\0';
+           copy(c->name, sizeof c->name, next_value(&text, "name=")) && parse_network(c, &text) &&
+           *text == '\0';
 }
 
 static bool file_read(struct connection *c, int folder, const char *name)

@@ -13,7 +13,12 @@
 
 #define CONNECTION_FOLDER "connections"
 
-enum { CONNECTION_ID_SIZE = 17, CONNECTION_PEER_SIZE = 160, CONNECTION_NAME_SIZE = 257 };
+enum {
+    CONNECTION_ID_SIZE = 17,
+    CONNECTION_PEER_SIZE = 160,
+    CONNECTION_NAME_SIZE = 257,
+    CONNECTION_CONTAINER_SIZE = 65,
+};
 
 struct connection {
     char id[CONNECTION_ID_SIZE];     /* 16 hex digits */
@@ -22,6 +27,10 @@ struct connection {
     pid_t sshd;                      /* its monitor: the pid of sshd's own lines in the log */
     unsigned long long started;      /* process_started() of that */
     char peer[CONNECTION_PEER_SIZE]; /* SSH_CONNECTION: "192.0.2.7 50022 192.0.2.1 22" */
+    /* The container in whose network sshd is (forwarding), by its first process, as this
+     * machine counts, and its id; 0 and "": in none's. */
+    pid_t network_pid;
+    char network[CONNECTION_CONTAINER_SIZE];
 };
 
 /* For pam_berth: opens RUNTIME/connections, made where it isn't there. */

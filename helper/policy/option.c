@@ -81,6 +81,12 @@ static int set_replace(const struct option *option, struct policy *policy, const
     return value_replace(value, field(option, policy), err);
 }
 
+static int set_forwarding(const struct option *option, struct policy *policy, const char *value,
+                          struct error **err)
+{
+    return value_forwarding(value, field(option, policy), err);
+}
+
 static int set_linger(const struct option *option, struct policy *policy, const char *value,
                       struct error **err)
 {
@@ -379,6 +385,7 @@ const struct option options_session[] = {
     {"tty", set_bool, AT(tty), .builtin = "yes", .plain = true},
     {"agent_forwarding", set_bool, AT(agent_forwarding), .builtin = "no", .plain = true},
     {"x11_forwarding", set_bool, AT(x11_forwarding), .builtin = "no", .plain = true},
+    {"forwarding", set_forwarding, AT(forwarding), .builtin = "off", .plain = true},
     {"commands", add_string, value_filled, AT(commands), .place = EXPAND_SHELL, .list = true},
     {"force_command", set_string, NULL, AT(force_command), .place = EXPAND_SHELL, .lines = true,
      .optional = true},

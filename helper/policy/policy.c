@@ -200,6 +200,47 @@ static int targets_check(const struct merge *merge, const struct policy *policy,
     return 0;
 }
 
+static bool engine_varies(const struct config *config)
+{
+    const struct config_section *engine = config_engine(config);
+    const struct merge merge = {.config = config, .sections = &engine, .count = 1};
+
+    for (const struct option *option = options_engine; option->name; option++) {
+        const struct config_value *value = scalar_value(&merge, option);
+        if (value && strchr(value->text, '%'))
+            return true;
+    }
+    return false;
+}
+
+/* Where sshd can't follow, or would find a network that isn't the container's alone. */
+static const char *forwarding_hindrance(const struct merge *merge, const struct policy *p)
+{
+    if (!p->engine.socket)
+        return "an engine on another machine, which has its containers' networks";
+    if (engine_varies(merge->config))
+        return "an engine of the user's own: root goes by no word of it";
+    if (p->runtime && !policy_passes_sockets(p->runtime))
+        return "a runtime that has a network of its own in the container";
+    if (strcmp(p->network, "host") == 0)
+        return "network = host, which is this machine's own";
+    if (p->standby > 0)
+        return "standby, whose containers have each a network of their own";
+    return NULL;
+}
+
+static int forwarding_check(const struct merge *merge, const struct policy *policy,
+                            struct error **err)
+{
+    const char *hindrance = policy->forwarding ? forwarding_hindrance(merge, policy) : NULL;
+
+    if (!hindrance)
+        return 0;
+    return error_set(err, 0, "%s:%u: forwarding = container can't be had for \"%s\" with %s",
+                     config_path(merge->config), session_line(merge, "forwarding"), merge->login,
+                     hindrance);
+}
+
 static int home_put(const struct merge *merge, struct policy *policy, struct error **err)
 {
     if (home_apply(policy, merge->account, err) == 0)
@@ -228,7 +269,8 @@ static int session_check(const struct merge *merge, struct policy *policy, struc
                          "%s: \"%s\" is uid 0 and would be root in its container: set user "
                          "in a user section that matches, where that is meant",
                          path, login);
-    if (limits_check(merge, policy, err) < 0 || targets_check(merge, policy, err) < 0)
+    if (limits_check(merge, policy, err) < 0 || targets_check(merge, policy, err) < 0 ||
+        forwarding_check(merge, policy, err) < 0)
         return -1;
     if (policy->groups.count > 0 &&
         groups_pick(merge->account, &policy->groups, &policy->group_ids, err) < 0)
@@ -396,19 +438,6 @@ int policy_sections(const char *path, const struct account *account, policy_sect
         visit(data, config_name(merge.sections[i]), config_title(merge.sections[i]), i >= first);
     free(merge.sections);
     return rc;
-}
-
-static bool engine_varies(const struct config *config)
-{
-    const struct config_section *engine = config_engine(config);
-    const struct merge merge = {.config = config, .sections = &engine, .count = 1};
-
-    for (const struct option *option = options_engine; option->name; option++) {
-        const struct config_value *value = scalar_value(&merge, option);
-        if (value && strchr(value->text, '%'))
-            return true;
-    }
-    return false;
 }
 
 bool policy_passes_sockets(const char *runtime)

@@ -140,6 +140,7 @@ struct policy {
     struct strings accept_env; /* fnmatch patterns of names */
     bool tty;
     bool agent_forwarding, x11_forwarding;
+    bool forwarding;         /* -L, -R and -D lead into the container's network */
     struct strings commands; /* patterns for command_allowed(); none: all */
     char *force_command;     /* or NULL */
     char *banner;            /* or NULL */

@@ -103,6 +103,17 @@ int value_replace(const char *s, enum replace *out, struct error **err)
     return 0;
 }
 
+int value_forwarding(const char *s, bool *out, struct error **err)
+{
+    static const char *const words[3] = {"off", "container", NULL};
+    int n = 0;
+
+    if (choice(s, words, &n, err) < 0)
+        return -1;
+    *out = n == 1;
+    return 0;
+}
+
 int value_audit_format(const char *s, enum audit_format *out, struct error **err)
 {
     static const char *const words[3] = {"text", "json", NULL};

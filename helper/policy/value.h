@@ -22,6 +22,7 @@ int value_channel(const char *s, enum channel *out, struct error **err);
 int value_scope(const char *s, enum scope *out, struct error **err);
 int value_on_idle(const char *s, enum on_idle *out, struct error **err);
 int value_replace(const char *s, enum replace *out, struct error **err);
+int value_forwarding(const char *s, bool *out, struct error **err);
 int value_audit_format(const char *s, enum audit_format *out, struct error **err);
 /* "30m" in seconds; an optional s, m, h or d. */
 int value_duration(const char *s, long long *out, struct error **err);

@@ -58,7 +58,8 @@ static int start(struct session *s, struct engine *engine, const char *folder,
                                    .local = s->target.socket != NULL,
                                    .folder = folder,
                                    .x11 = s->request.display[0] != '\0',
-                                   .key = s->lease.session};
+                                   .key = s->lease.session,
+                                   .network = s->network[0] ? s->network : NULL};
 
     if (engine_negotiate(engine, err) < 0)
         return place_unreached(s->policy, err);

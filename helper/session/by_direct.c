@@ -53,25 +53,31 @@ struct joining {
     const struct text *payload;
 };
 
-static struct message_listen terms_of(const struct policy *p)
+static struct message_listen terms_of(const struct session *s)
 {
+    const struct policy *p = s->policy;
     long long grace = p->hangup_grace < UINT32_MAX / 1000 ? p->hangup_grace * 1000 : UINT32_MAX;
     struct message_listen terms = {.linger = (uint32_t)p->linger, .grace = (uint32_t)grace};
 
     /* A connection's end is seen by its watcher. */
-    if (p->linger < 0 || p->scope == SCOPE_CONNECTION)
+    if (p->linger < 0 || p->scope == SCOPE_CONNECTION || !shared_guest_lingers(s))
         terms.linger = LINGER_FOREVER;
     return terms;
+}
+
+int by_direct_make(struct session *s, struct json_object *body, struct record *made,
+                   struct error **err)
+{
+    const struct message_listen terms = terms_of(s);
+    cleanup_fd int folder = forwarding_make_folder(s, err);
+
+    return folder < 0 ? -1 : creation_run(s, body, folder, &terms, made, err);
 }
 
 static int make_shared(void *data, struct json_object *body, struct record *made,
                        struct error **err)
 {
-    struct session *s = ((struct joining *)data)->session;
-    const struct message_listen terms = terms_of(s->policy);
-    cleanup_fd int folder = forwarding_make_folder(s, err);
-
-    return folder < 0 ? -1 : creation_run(s, body, folder, &terms, made, err);
+    return by_direct_make(((struct joining *)data)->session, body, made, err);
 }
 
 /* A guest that hasn't answered has the session's START all the same: it is thawed

@@ -40,7 +40,8 @@ static struct spec_context context_of(const struct session *s)
     return (struct spec_context){.process = s->direct ? SPEC_GUEST : SPEC_KEEPER,
                                  .machine = s->machine,
                                  .local = s->target.socket != NULL,
-                                 .x11 = forwarding_mounts_x11(s)};
+                                 .x11 = forwarding_mounts_x11(s),
+                                 .network = s->network[0] ? s->network : NULL};
 }
 
 static bool mounts_folder(const struct session *s)
@@ -307,6 +308,8 @@ int creation_run(struct session *s, struct json_object *body, int folder,
     struct creation c = {.session = s, .body = body};
     struct door door;
 
+    if (!terms)
+        return errand_run(&s->client, create, &c, made, sizeof *made, err);
     int rc = door_open(&door, folder, err);
     if (rc == 0)
         rc = errand_run(&s->client, create, &c, made, sizeof *made, err);

@@ -40,7 +40,8 @@ int creation_place(struct session *s, struct engine *engine, struct json_object 
  * again. */
 int creation_make(struct session *s, struct engine *engine, struct json_object *body,
                   struct record *made, struct error **err);
-/* The same in a process of its own, and has its guest listen in `folder`. */
+/* The same in a process of its own, and has its guest listen in `folder`; with terms NULL
+ * it has none. */
 int creation_run(struct session *s, struct json_object *body, int folder,
                  const struct message_listen *terms, struct record *made, struct error **err);
 

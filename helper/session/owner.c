@@ -23,6 +23,8 @@ static void take_label(void *data, const char *key, const char *value)
     l->matches += strcmp(key, LABEL_SESSION) == 0 && strcmp(value, l->owner->key) == 0;
     if (strcmp(key, LABEL_KEEP) == 0)
         l->owned->keep = strcmp(value, "1") == 0;
+    if (strcmp(key, LABEL_USER) == 0)
+        snprintf(l->owned->user, sizeof l->owned->user, "%s", value);
     if (strcmp(key, LABEL_POLICY) == 0)
         snprintf(l->owned->policy, sizeof l->owned->policy, "%s", value);
 }

@@ -22,6 +22,7 @@ struct owned {
     struct container_state state;
     bool keep;       /* with on_idle = stop, and it can run again: its files are a person's */
     char policy[17]; /* spec_hash() of what it was made by, "" unknown */
+    char user[257];  /* the login's name, "" unknown */
 };
 
 /* Asks the engine about the container that has the owner's name. ERROR_NOT_FOUND:

@@ -6,6 +6,7 @@
 #include "engine/container.h"
 #include "engine/listing.h"
 #include "policy/connection.h"
+#include "policy/network.h"
 #include "policy/policy.h"
 #include "policy/xauth.h"
 #include "session/audit.h"
@@ -411,8 +412,10 @@ static int reap_one(struct reap *r, uid_t uid, struct error **err)
         return 0;
     }
     const struct http_target target = target_of(&policy->engine);
-    if (!r->look)
+    if (!r->look) {
+        network_sweep(r->runtime_dir);
         xauth_sweep(lease.dir, r->runtime_dir);
+    }
     int rc = guise_for_engine(&before, r->config, policy, uid, gid, err);
     if (rc == 0)
         engine_free(sweep_user(&round, &target, &lease));
@@ -481,8 +484,10 @@ static int reap_all(struct reap *r, struct error **err)
         return -1;
     r->runtime_dir = policy->runtime_dir;
     r->format = policy->audit_format;
-    if (!r->look)
+    if (!r->look) {
         connection_sweep(r->runtime_dir);
+        network_sweep(r->runtime_dir);
+    }
     const struct http_target target = target_of(&policy->engine);
     int rc = each ? 0 : reach(r, &target, policy, err);
     if (rc == 0)

@@ -14,6 +14,7 @@
 #include "session/forwarding.h"
 #include "session/metrics.h"
 #include "session/monitor.h"
+#include "session/network.h"
 #include "session/outcome.h"
 #include "session/sftp.h"
 #include "session/sftp_refusal.h"
@@ -47,6 +48,16 @@ void session_place(struct session *s, const char *key)
     identity_name(s->container, s->machine, s->request.account.uid, s->key);
 }
 
+/* Addresses and ports of both sides: one at a time has these. Whom a namesake could choose
+ * his own to fit goes by what nobody can choose. */
+void session_connection_key(const struct session *s, char key[LEASE_SESSION_SIZE])
+{
+    if (s->request.twin)
+        snprintf(key, LEASE_SESSION_SIZE, "n%.15s", s->request.vouched.id);
+    else
+        snprintf(key, LEASE_SESSION_SIZE, "n%015" PRIx64, text_hash(s->request.connection) >> 4);
+}
+
 /* Whose container it is: what its name and its lock are made of. */
 static int choose_key(struct session *s, struct error **err)
 {
@@ -62,12 +73,7 @@ static int choose_key(struct session *s, struct error **err)
     case SCOPE_CONNECTION:
         if (!s->request.connection)
             return error_set(err, 0, "scope = connection, and no SSH_CONNECTION: run me by sshd");
-        /* Addresses and ports of both sides: one at a time has these. Whom a namesake
-         * could choose his own to fit goes by what nobody can choose. */
-        if (s->request.twin)
-            snprintf(key, sizeof key, "n%.15s", s->request.vouched.id);
-        else
-            snprintf(key, sizeof key, "n%015" PRIx64, text_hash(s->request.connection) >> 4);
+        session_connection_key(s, key);
         break;
     case SCOPE_SESSION:
     default:
@@ -137,7 +143,7 @@ static int admit_by_policy(struct session *s, struct error **err)
                                            &none);
 
     s->metrics = metrics_open(dir);
-    if (admission_check(s, err) < 0 || session_plan(s, err) < 0)
+    if (admission_check(s, err) < 0 || session_plan(s, err) < 0 || network_check(s, err) < 0)
         return -1;
     forwarding_plan(s);
     return enrol(s, dir, err);

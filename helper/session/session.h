@@ -17,6 +17,8 @@
 
 #include <stdbool.h>
 
+enum { SESSION_NETWORK_SIZE = sizeof "container:" + CONTAINER_ID_SIZE };
+
 /* What the steps hand on to each other. */
 struct session {
     struct request request;
@@ -25,6 +27,9 @@ struct session {
     char machine[MACHINE_SIZE];
     char key[LEASE_SESSION_SIZE]; /* whose container it is (lease.h) */
     char container[CONTAINER_NAME_SIZE];
+    bool holds;                         /* it runs nothing, but keeps the container (hold.h) */
+    char network[SESSION_NETWORK_SIZE]; /* "container:ID" of the one whose network its own
+                                         * container shares (network.h), or "" */
     struct http_target target;
     struct limits limits;
     int metrics;       /* metrics.h, or -1 */
@@ -53,6 +58,8 @@ struct session_end session_run(const char *config, struct strings *env);
 
 /* By request and policy: where the engine is, which channel, whose container. */
 int session_plan(struct session *s, struct error **err);
+/* The key of its connection's container. */
+void session_connection_key(const struct session *s, char key[LEASE_SESSION_SIZE]);
 /* The container is the one of this key (lease.h). */
 void session_place(struct session *s, const char *key);
 /* Starts the watcher of s->lease, which is held. */

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "session/network.h"
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,11 @@ struct joining {
     int makes;                    /* how many times it was made or started again */
 };
 
+bool shared_guest_lingers(const struct session *s)
+{
+    return s->direct && !s->policy->forwarding;
+}
+
 struct watcher_task shared_watch(const struct session *s)
 {
     const struct policy *p = s->policy;
@@ -38,8 +44,14 @@ struct watcher_task shared_watch(const struct session *s)
                                  .uid = s->request.account.uid,
                                  .shared = true,
                                  .stop = p->on_idle == ON_IDLE_STOP && p->scope == SCOPE_USER,
-                                 .linger = s->direct ? LINGER_GUEST : p->linger,
+                                 .linger = shared_guest_lingers(s) ? LINGER_GUEST : p->linger,
                                  .connection = -1};
+}
+
+/* Whose end is the connection's, as far as can be seen from here. */
+static pid_t connection_process(const struct session *s)
+{
+    return s->holds ? s->request.vouched.sshd : getppid();
 }
 
 /* Somebody removes what the lock file stands for, or an empty one, before there is
@@ -49,7 +61,7 @@ static int watch(struct joining *j, struct error **err)
     struct session *s = j->session;
     struct watcher_task task = shared_watch(s);
     cleanup_fd int connection = s->policy->scope == SCOPE_CONNECTION
-                                    ? process_open(getppid(), "", NULL)
+                                    ? process_open(connection_process(s), "", NULL)
                                     : -1;
 
     task.connection = connection;
@@ -63,6 +75,8 @@ static int make(struct joining *j, struct error **err)
     const struct watcher_task task = shared_watch(s);
     struct record record = {0};
 
+    if (network_joins(s, &record, err) < 0)
+        return -1;
     if (j->makes++ == MAKES_MAX)
         return error_set(err, 0, "container %s ended %d times before a session could start in it",
                          s->container, MAKES_MAX);
@@ -87,6 +101,8 @@ static int make(struct joining *j, struct error **err)
 /* With the lock held: 1 the session runs, 0 look again. */
 static int join(struct joining *j, const struct record *record, struct error **err)
 {
+    if (network_joins(j->session, record, err) < 0)
+        return -1;
     switch (j->way->join(j->way->data, record, err)) {
     case SHARED_RUNS:
         return 1;

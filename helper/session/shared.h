@@ -26,6 +26,10 @@ struct shared_way {
     void *data;
 };
 
+/* Whether its guest sees to how long it may stay unused. It knows of sessions alone, and a
+ * connection that forwards uses its container, too: then the lock tells, as by attach. */
+bool shared_guest_lingers(const struct session *s);
+
 /* How its container is to be watched. */
 struct watcher_task shared_watch(const struct session *s);
 

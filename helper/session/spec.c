@@ -186,6 +186,37 @@ static bool has_network_of_its_own(struct json_object *host)
            strncmp(json_object_get_string(mode), other, sizeof other - 1) != 0;
 }
 
+/* sshd is to enter the container's network: `create` must not have made it another's. */
+static int check_network(struct json_object *body, const struct policy *p, struct error **err)
+{
+    struct json_object *host = object_at(body, "HostConfig");
+
+    if (!p->forwarding || has_network_of_its_own(host))
+        return 0;
+    return error_set(
+        err, 0,
+        "create: NetworkMode \"%s\" can't be had with forwarding = container: it is no "
+        "network of the container's own",
+        json_object_get_string(json_object_object_get(host, "NetworkMode")));
+}
+
+/* The engine takes none of these beside another container's network: they are that
+ * one's. */
+static void join_network(struct json_object *body, const char *network)
+{
+    static const char *const of_body[] = {"Hostname",     "Domainname",       "MacAddress",
+                                          "ExposedPorts", "NetworkingConfig", "NetworkDisabled"};
+    static const char *const of_host[] = {
+        "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "PortBindings", "PublishAllPorts", "Links"};
+    struct json_object *host = object_at(body, "HostConfig");
+
+    for (size_t i = 0; i < sizeof of_body / sizeof *of_body; i++)
+        json_object_object_del(body, of_body[i]);
+    for (size_t i = 0; i < sizeof of_host / sizeof *of_host; i++)
+        json_object_object_del(host, of_host[i]);
+    set_string(host, "NetworkMode", network);
+}
+
 /* This machine's, as a prompt on it has: after the merge, since `create` may have said
  * another, or that the container is to have the host's with all that belongs to it. */
 static void set_hostname(struct json_object *body, const struct policy *p)
@@ -435,7 +466,7 @@ struct json_object *spec_make(const struct policy *policy, const struct request 
     set_string(log, "Type", "none");
     /* Before, so that the merge knows these names; after, so that they hold. */
     set_fixed(body, policy, request, context);
-    if (merge_create(body, policy, err) < 0) {
+    if (merge_create(body, policy, err) < 0 || check_network(body, policy, err) < 0) {
         json_object_put(body);
         return NULL;
     }
@@ -443,6 +474,8 @@ struct json_object *spec_make(const struct policy *policy, const struct request 
     set_guest_mounts(body, policy, request, context);
     set_no_network(body, policy, context->local);
     set_hostname(body, policy);
+    if (context->network)
+        join_network(body, context->network);
     return body;
 }
 

@@ -24,9 +24,10 @@ struct spec_context {
     bool console_size; /* it takes a TTY's first size (API 1.42) */
     bool has_window;
     struct winsize window;
-    const char *folder; /* the container's, on this machine, where it is mounted; else NULL */
-    bool x11;           /* and where it has a place for displays' sockets (x11_place.h) */
-    const char *key;    /* whose container it is: the lease's (lease.h) */
+    const char *folder;  /* the container's, on this machine, where it is mounted; else NULL */
+    bool x11;            /* and where it has a place for displays' sockets (x11_place.h) */
+    const char *key;     /* whose container it is: the lease's (lease.h) */
+    const char *network; /* "container:ID", whose network it shares; NULL: what the policy says */
 };
 
 enum { SPEC_HASH_SIZE = 17 };
