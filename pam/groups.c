@@ -14,6 +14,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#define DATA "pam_berth_groups"
+
 struct set {
     gid_t *gids;
     size_t count;
@@ -74,7 +76,26 @@ static int add_all(pam_handle_t *pamh, struct set *set, const char *names)
     return rc;
 }
 
-int groups_grant(pam_handle_t *pamh, const char *names, struct error **err)
+static void names_free(pam_handle_t *pamh, void *data, int status)
+{
+    (void)pamh;
+    (void)status;
+    free(data);
+}
+
+/* The session's line of the stack needn't name them again. */
+static int names_keep(pam_handle_t *pamh, const char *names)
+{
+    char *kept = strdup(names);
+
+    if (kept && pam_set_data(pamh, DATA, kept, names_free) == PAM_SUCCESS)
+        return 0;
+    free(kept);
+    errno = ENOMEM;
+    return -1;
+}
+
+static int grant(pam_handle_t *pamh, const char *names, struct error **err)
 {
     struct set set = {0};
     int rc = add_all(pamh, &set, names);
@@ -85,4 +106,20 @@ int groups_grant(pam_handle_t *pamh, const char *names, struct error **err)
         error_set(err, errno, "cannot give groups %s", names);
     free(set.gids);
     return rc;
+}
+
+int groups_grant(pam_handle_t *pamh, const char *names, struct error **err)
+{
+    if (names_keep(pamh, names) < 0)
+        return error_set(err, errno, "cannot give groups %s", names);
+    return grant(pamh, names, err);
+}
+
+int groups_grant_again(pam_handle_t *pamh, struct error **err)
+{
+    const void *names = NULL;
+
+    if (pam_get_data(pamh, DATA, &names) != PAM_SUCCESS || !names)
+        return 0;
+    return grant(pamh, names, err);
 }

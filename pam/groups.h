@@ -10,5 +10,8 @@
  * is logged and left out: the helper then says what it can't reach. Root's is never
  * given. */
 int groups_grant(pam_handle_t *pamh, const char *names, struct error **err);
+/* The same for a process of the login's that sshd has no part in: what this handle's login
+ * was given before, if anything. */
+int groups_grant_again(pam_handle_t *pamh, struct error **err);
 
 #endif

@@ -49,8 +49,7 @@ static int become_user(const struct login *login, struct error **err)
 
     if (initgroups(a->name, a->gid) < 0)
         return error_set(err, errno, "groups of the login");
-    if (login->shell && login->arguments.groups &&
-        groups_grant(login->pamh, login->arguments.groups, err) < 0)
+    if (groups_grant_again(login->pamh, err) < 0)
         return -1;
     if (setresgid(a->gid, a->gid, a->gid) < 0 || setresuid(a->uid, a->uid, a->uid) < 0)
         return error_set(err, errno, "cannot become uid %u", (unsigned)a->uid);

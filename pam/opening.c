@@ -12,6 +12,7 @@
 #include "base/runtime.h"
 #include "policy/connection.h"
 #include "policy/mount.h"
+#include "policy/network.h"
 #include "policy/xauth.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ struct opened {
     uid_t uid;
     gid_t gid;
     struct connection connection; /* its id is "" where there is no file */
+    bool ends;                    /* the container of its network, with the connection */
     bool forwards;                /* not without the network of a container */
     bool display;                 /* and one for a forwarded display's cookie (xauth.h) */
 };
@@ -232,6 +234,7 @@ static int prepare(const struct login *login, struct opened *opened, struct erro
     if (policy->x11_forwarding)
         display_make(login, opened);
     opened->forwards = policy->forwarding;
+    opened->ends = policy->scope != SCOPE_USER;
     return network_choose(login, policy, opened, err);
 }
 
@@ -268,6 +271,8 @@ bool opening_end(pam_handle_t *pamh)
     if (!opened->runtime_dir || !opened->config)
         return false;
     withdraw(opened);
+    if (opened->ends && opened->connection.network_pid > 0)
+        network_forget(opened->runtime_dir, opened->connection.network);
     sweep_start(opened->config, opened->uid);
     return true;
 }

@@ -127,6 +127,15 @@ int network_open(const struct network *n, struct error **err)
     return release_fd(&fd);
 }
 
+void network_forget(const char *runtime_dir, const char *id)
+{
+    cleanup_error struct error *none = NULL;
+    cleanup_fd int folder = runtime_open_roots(runtime_dir, &where, false, O_RDONLY, &none);
+
+    if (folder >= 0 && is_id(id))
+        (void)unlinkat(folder, id, 0);
+}
+
 void network_sweep(const char *runtime_dir)
 {
     cleanup_error struct error *none = NULL;

@@ -33,6 +33,8 @@ bool network_read(struct network *network, const char *runtime_dir, const char *
  * the caller's own. As root. */
 int network_open(const struct network *network, struct error **err);
 
+/* Removes what is known of container `id`. As root. */
+void network_forget(const char *runtime_dir, const char *id);
 /* Removes what is known of containers that have ended. As root. */
 void network_sweep(const char *runtime_dir);
 

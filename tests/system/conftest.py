@@ -254,15 +254,17 @@ class World:
 
     def left_files(self):
         """All below the runtime directory but the users' own folders and what stays in them
-        (register, rate, counts, names): locks, the containers' folders and the sockets in
-        them."""
+        (register, rate, counts, names), and what root notes of containers' networks, which
+        berth reap takes away: locks, the containers' folders and the sockets in them."""
         found = []
         for root, folders, names in os.walk(self.runtime, topdown=False):
-            if os.path.basename(root) == "names":
+            if os.path.basename(root) == "networks":
+                found += [os.path.join(root, n) for n in names if n.startswith(".")]
+            elif os.path.basename(root) == "names":
                 found += [os.path.join(root, n) for n in names if n.endswith("~")]
             elif root != self.runtime:
                 found += [os.path.join(root, n) for n in names + folders
-                          if n not in ("sessions", "rate", "metrics", "names")]
+                          if n not in ("sessions", "holds", "rate", "metrics", "names")]
             else:
                 found += [os.path.join(root, n) for n in names if n != "slots"]
         return found
