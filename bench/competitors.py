@@ -12,6 +12,8 @@ FRESH = "berth direct"
 SEEN = "berth seen"
 STANDBY = "berth standby"
 SHARED = "berth user"
+PAM = "berth pam"
+FORWARDS = "berth forwarding"
 RUN = "docker run"
 EXEC = "docker exec"
 
@@ -70,6 +72,12 @@ BERTHS = {
     STANDBY: f'channel = "direct"  standby = {STANDING}',
     SHARED: 'channel = "direct"  scope = "user"  linger = "forever"  pids = 4096',
 }
+# The same, by an sshd that has pam_berth in its stack.
+PAMS = {
+    PAM: BERTHS[SHARED],
+    FORWARDS: BERTHS[SHARED] + '  forwarding = "container"',
+}
+OPEN = ["AllowTcpForwarding yes", "GatewayPorts no", "X11Forwarding no"]
 
 
 def _refilled(run, uid):
@@ -93,6 +101,13 @@ def _set_env():
         return next(line.strip() for line in f if line.split()[:1] == ["SetEnv"])
 
 
+def _stack(prefix, conf):
+    """Nothing but the module, whose own cost is what is looked at."""
+    module = os.path.join(prefix, "lib/security/pam_berth.so")
+    return (f"auth required pam_permit.so\naccount required pam_permit.so\n"
+            f"session required {module} config={conf}\n")
+
+
 def berth(place, prefix, name, files=False):
     """With `files` the place's are in the containers."""
     helper = os.path.join(prefix, "libexec/berth/berth-session")
@@ -108,10 +123,12 @@ def berth(place, prefix, name, files=False):
 runtime_dir = "{run}"
 engine {{ endpoint = "unix://{place.engine.path}" }}
 defaults {{ image = "{IMAGE}"  pull = "never"  {more} }}
-user "{USER}" {{ {BERTHS[name]} }}
+user "{USER}" {{ {BERTHS.get(name) or PAMS[name]} }}
 """)
     port = place.sshd("berth-" + short, [f"ForceCommand exec {helper} --config {conf}",
-                                         _set_env(), "MaxSessions 2000"])
+                                         _set_env(), "MaxSessions 2000",
+                                         *(OPEN if name in PAMS else [])],
+                      stack=_stack(prefix, conf) if name in PAMS else None)
     return Competitor(name, port, place.key,
                       settle=_refilled(run, place.uid) if name == STANDBY else None,
                       helper=(helper, "--config", conf), files="/files")
@@ -148,7 +165,8 @@ def for_files(place, prefix, everybody):
 
 def assemble(place, prefix, without=(), rivals=()):
     """The one to compare with comes first."""
-    makers = {BARE: bare, **{n: lambda p, n=n: berth(p, prefix, n) for n in BERTHS},
+    makers = {BARE: bare, **{n: lambda p, n=n: berth(p, prefix, n)
+                             for n in (*BERTHS, *PAMS)},
               RUN: docker_run, EXEC: docker_exec}
     for name in without:
         if name not in makers:

@@ -117,19 +117,25 @@ class Place:
                         self.files], check=True)
         self.mounted = True
 
-    def sshd(self, name, lines=()):
-        """Starts an sshd with these lines more; its port."""
+    def sshd(self, name, lines=(), stack=None):
+        """Starts an sshd with these lines more; its port. `stack` is its PAM's, which is
+        nobody else's."""
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         conf = self.write(f"sshd_config.{name}", "\n".join([
             "ListenAddress 127.0.0.1", f"Port {port}", f"HostKey {self.path('host_key')}",
             "PidFile none", f"AuthorizedKeysFile {self.path('authorized_keys')}",
-            f"AllowUsers {USER}", "UsePAM no", "PasswordAuthentication no",
+            f"AllowUsers {USER}", f"UsePAM {'yes' if stack else 'no'}", "PasswordAuthentication no",
             "KbdInteractiveAuthentication no", "UseDNS no", "MaxStartups 100",
             "Subsystem sftp internal-sftp", *lines, ""]))
         log = open(self.path(f"sshd.{name}.log"), "w")
+        argv = ["/usr/sbin/sshd", "-D", "-e", "-f", conf]
+        if stack:
+            pam = self.write(f"pam.{name}", stack)
+            argv = ["unshare", "--mount", "sh", "-c",
+                    f"mount --bind {pam} /etc/pam.d/sshd && exec {' '.join(argv)}"]
         self.sshds.append(subprocess.Popen(
-            ["/usr/sbin/sshd", "-D", "-e", "-f", conf], stdin=subprocess.DEVNULL,
+            argv, stdin=subprocess.DEVNULL,
             stdout=log, stderr=log, start_new_session=True))
         log.close()
         wait_until(lambda: self._listens(port), 10, f"sshd at {port}; see {self.dir}")

@@ -1,7 +1,8 @@
 """From samples to a summary, from a summary to a table."""
 import re
 
-from competitors import ATTACH, BARE, EXEC, FRESH, RUN, SEEN, SHARED, STANDBY
+from competitors import (ATTACH, BARE, EXEC, FORWARDS, FRESH, PAM, RUN, SEEN, SHARED,
+                         STANDBY)
 
 RAW = "engine alone"
 MS, US, MBS, MB = (1e3, "ms"), (1e6, "us"), (1e-6, "MB/s"), (1e-6, "MB")
@@ -10,7 +11,7 @@ KB, PERCENT, FILES = (1e-3, "kB"), (100, "%"), (1, "files/s")
 METRICS = {
     "first byte": (MS, 50), "first byte p95": (MS, 95), "end": (MS, 50), "end p95": (MS, 95),
     "end after command": (MS, 50), "own time": (MS, 50), "own time of sh": (MS, 50),
-    "download": (MBS, 50), "upload": (MBS, 50),
+    "download": (MBS, 50), "upload": (MBS, 50), "-L": (MBS, 50),
     "sftp listing": (MS, 50), "sftp get": (MBS, 50), "sftp put": (MBS, 50),
     "sftp get of small files": (FILES, 50), "sftp put of small files": (FILES, 50),
     "key echo": (US, 50), "key echo p99": (US, 99), "CPU of sshd's": (PERCENT, 50),
@@ -66,11 +67,16 @@ def targets(summary):
     bare, raw = get("first byte", BARE), get("create and start", RAW)
     made = bare + raw if bare and raw else None
     down, up, keys = get("download", BARE), get("upload", BARE), get("key echo", BARE)
+    pam, local = get("first byte", PAM), get("-L", BARE)
     own_sh = get("own time of sh", SHARED)
     down_exec, up_exec = get("download", EXEC), get("upload", EXEC)
     return [
         login(SHARED, "first byte", SHARED), login(SHARED, "end", SHARED),
         login(STANDBY, "first byte", STANDBY), login(STANDBY, "end", STANDBY),
+        row(f"{FORWARDS}: first byte, {PAM}'s + 5 ms", MS, pam and pam + 0.005,
+            get("first byte", FORWARDS)),
+        row(f"{FORWARDS}: -L, 0.95 of bare sshd's", MBS, local and 0.95 * local,
+            get("-L", FORWARDS), less=False),
         row(f"{FRESH}: first byte, bare sshd + the engine's create and start + 15 ms", MS,
             made and made + 0.015, get("first byte", FRESH)),
         row(f"{FRESH}: end after the command's end", MS, 0.020, get("end after command", FRESH)),

@@ -116,10 +116,16 @@ int network_open(const struct network *n, struct error **err)
     cleanup_fd int here = open_namespace(getpid(), &own, err);
     cleanup_fd int fd = here < 0 ? -1 : open_namespace(n->pid, &inode, err);
 
-    if (fd < 0)
+    if (here < 0)
         return -1;
     /* Looked at after it was opened: it was that process's, whoever has the pid since. */
-    if (!lives(n) || inode != n->inode)
+    if (!lives(n)) {
+        error_clear(err);
+        return error_set_kind(err, ERROR_LOST, "container %.12s has ended", n->id);
+    }
+    if (fd < 0)
+        return -1;
+    if (inode != n->inode)
         return error_set_kind(err, ERROR_LOST, "container %.12s has ended", n->id);
     if (inode == own)
         return error_set(err, 0, "container %.12s has no network of its own but this machine's",

@@ -312,6 +312,30 @@ static void test_a_folder_of_somebody_elses(void **state)
     assert_int_equal(rmdir(folder_path), 0);
 }
 
+static void test_the_container_of_its_network(void **state)
+{
+    struct connection c = living("alice"), read = {0};
+    struct error *err = NULL;
+
+    (void)state;
+    need_root();
+    cleanup_fd int folder = open_folder();
+    memset(c.network, 'a', sizeof c.network - 1);
+    c.network_pid = 4711;
+    assert_int_equal(connection_publish(folder, &c, &err), 0);
+    assert_true(connection_read(&read, top, PEER, 2001));
+    assert_int_equal(read.network_pid, 4711);
+    assert_string_equal(read.network, c.network);
+    assert_string_equal(read.name, "alice");
+    /* The next word of it is that it has none. */
+    c.network_pid = 0;
+    assert_int_equal(connection_publish(folder, &c, &err), 0);
+    assert_true(connection_read(&read, top, PEER, 2001));
+    assert_int_equal(read.network_pid, 0);
+    assert_string_equal(read.network, "");
+    connection_withdraw(folder, &c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_files_that_are_not_roots_or_not_whole),
         cmocka_unit_test(test_a_sweep_of_what_was_never_named),
         cmocka_unit_test(test_a_sweep_leaves_what_it_does_not_know),
+        cmocka_unit_test(test_the_container_of_its_network),
         cmocka_unit_test(test_a_folder_that_is_held),
         cmocka_unit_test(test_a_folder_of_somebody_elses),
     };

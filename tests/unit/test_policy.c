@@ -506,6 +506,28 @@ static void test_checks_across_options(void **state)
     assert_refused("engine { tls_ca = /a }", &alice,
                    CONF ": engine: tls_ca, tls_cert and tls_key "
                         "are for a tcp:// endpoint, not for \"unix:///run/docker.sock\"");
+    static const char *const hindered[][2] = {
+        {"network = host", "network = host, which is this machine's own"},
+        {"standby = 1", "standby, whose containers have each a network of their own"},
+        {"runtime = runsc", "a runtime that has a network of its own in the container"},
+    };
+    for (size_t i = 0; i < sizeof hindered / sizeof *hindered; i++) {
+        cleanup_string char *conf = text_format(
+            "user \"*\" { image = x\n %s\n forwarding = container }", hindered[i][0]);
+        cleanup_string char *why = text_format(
+            CONF ":3: forwarding = container can't be had for \"alice\" with %s", hindered[i][1]);
+        assert_refused(conf, &alice, why);
+    }
+    assert_refused("engine { endpoint = \"unix:///run/%U.sock\" }\n"
+                   "user \"*\" { image = x forwarding = container }",
+                   &alice,
+                   CONF ":2: forwarding = container can't be had for \"alice\" with an engine of "
+                        "the user's own: root goes by no word of it");
+    assert_refused("engine { endpoint = \"tcp://h:1\" tls_ca = /a tls_cert = /b tls_key = /c }\n"
+                   "user \"*\" { image = x forwarding = container }",
+                   &alice,
+                   CONF ":2: forwarding = container can't be had for \"alice\" with an engine on "
+                        "another machine, which has its containers' networks");
     cleanup_policy struct policy *p = policy_for(
         "engine { endpoint = \"tcp://[::1]:2376\" tls_ca = /a tls_cert = /b tls_key = /c }\n"
         "user \"*\" { image = x memory = 1g memory_swap = 1g }",

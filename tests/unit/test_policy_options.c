@@ -82,6 +82,7 @@ static const struct case_bad bad[] = {
     {"scope", "world", "must be \"session\", \"connection\" or \"user\""},
     {"on_idle", "pause", "must be \"remove\" or \"stop\""},
     {"replace", "now", "must be \"auto\", \"idle\" or \"never\""},
+    {"forwarding", "yes", "must be \"off\" or \"container\""},
     {"standby", "many", "must be a number from 0 to 100"},
     {"linger", "soon",
      "must be a number of seconds, or one with s, m, h or d after it, as in \"30m\", at most 3650d"},

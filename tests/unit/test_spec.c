@@ -286,6 +286,55 @@ static void test_hostname(void **state)
     }
 }
 
+/* The engine takes no name and no port beside another container's network. */
+static void test_joined_network(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request("true");
+    struct spec_context context = {
+        .machine = "3d1219c7", .key = "9f8e7d6c5b4a3921", .local = true, .network = "container:ab"};
+    static const char *const gone[] = {"Hostname", "ExposedPorts", "NetworkDisabled"};
+    struct json_object *host = NULL, *value = NULL;
+
+    (void)state;
+    p.forwarding = true;
+    p.network = S("none");
+    p.hostname = S("box");
+    p.create = S(
+        "{\"ExposedPorts\":{\"80/tcp\":{}},\"HostConfig\":{\"ExtraHosts\":[\"a:1.2.3.4\"]}}");
+    struct json_object *body = make(&p, &r, &context);
+    assert_json(body, "HostConfig/NetworkMode", "\"container:ab\"");
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
+        assert_false(json_object_object_get_ex(body, gone[i], &value));
+    assert_true(json_object_object_get_ex(body, "HostConfig", &host));
+    assert_false(json_object_object_get_ex(host, "ExtraHosts", &value));
+    assert_false(json_object_object_get_ex(host, "Dns", &value));
+    json_object_put(body);
+}
+
+/* sshd would enter it. */
+static void test_networks_that_are_others(void **state)
+{
+    static const char *const modes[] = {"host", "container:ab"};
+    struct policy p = plain_policy();
+    struct request r = plain_request("true");
+    struct spec_context context = {.machine = "3d1219c7", .key = "9f8e7d6c5b4a3921"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        char create[96];
+        cleanup_error struct error *err = NULL;
+        snprintf(create, sizeof create, "{\"HostConfig\":{\"NetworkMode\":\"%s\"}}", modes[i]);
+        p.create = create;
+        p.forwarding = true;
+        assert_null(spec_make(&p, &r, &context, &err));
+        assert_non_null(strstr(error_text(err), "forwarding = container"));
+        assert_non_null(strstr(error_text(err), modes[i]));
+        p.forwarding = false;
+        json_object_put(make(&p, &r, &context));
+    }
+}
+
 static void test_window(void **state)
 {
     struct policy p = plain_policy();
@@ -421,6 +470,8 @@ int main(void)
         cmocka_unit_test(test_home_and_cgroup),
         cmocka_unit_test(test_volume_at_home),
         cmocka_unit_test(test_hostname),
+        cmocka_unit_test(test_joined_network),
+        cmocka_unit_test(test_networks_that_are_others),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_argv),
         cmocka_unit_test(test_too_long),
