@@ -48,8 +48,13 @@ static void look_at_subject(struct subject *s, const struct shared_files *files,
 {
     if (strings_add(&check->seen, s->person.account.name) < 0)
         check->findings.failed = true;
-    load_policy(s, check);
     s->by_shell = strcmp(s->person.shell, BERTH_SHELL) == 0;
+    if (s->unmapped) {
+        if (doors_read(s, check) && s->forced)
+            doors_look(s, stacks, check);
+        return;
+    }
+    load_policy(s, check);
     engines_meet(s);
     bool doors = doors_read(s, check);
     s->ours = s->named || s->by_shell || s->forced || s->in_engine_group;

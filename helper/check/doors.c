@@ -3,6 +3,7 @@
 #include "check/doors.h"
 
 #include "check/forwards.h"
+#include "check/ports.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -16,9 +17,6 @@ struct door {
 };
 
 static const struct door doors[] = {
-    {"AllowTcpForwarding", "no", FINDING_HOLE, true, "sshd-tcp-forwarding",
-     "forwarded connections start on this machine, past the container's network: its own services "
-     "on 127.0.0.1 included"},
     {"AllowStreamLocalForwarding", "no", FINDING_HOLE, true, "sshd-streamlocal-forwarding",
      "a forwarded unix socket can be the engine's, which is root on this machine"},
     {"PermitTunnel", "no", FINDING_HOLE, false, "sshd-tunnel",
@@ -274,6 +272,7 @@ void doors_look(const struct subject *s, const struct stacks *stacks, struct che
     /* Who is none of berth's keeps what the administrator gave him. */
     if (!s->forced && !s->by_shell)
         return;
+    ports_look(s, stacks, check);
     for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
         look_at_door(s, check, &doors[i]);
     forwards_look(s, stacks, check);

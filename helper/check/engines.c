@@ -97,7 +97,8 @@ static void look_at_access(const struct round *r, const struct subject *s, const
 static bool is_subject(const struct round *r, const char *name)
 {
     for (size_t i = 0; i < r->subjects->count; i++)
-        if (strcmp(r->subjects->items[i].person.account.name, name) == 0)
+        if (!r->subjects->items[i].unmapped &&
+            strcmp(r->subjects->items[i].person.account.name, name) == 0)
             return true;
     return false;
 }

@@ -90,8 +90,8 @@ static void look_at_absence(const struct stacks *stacks, struct check *check)
 /* pam_berth refuses its logins over an argument that it doesn't know. */
 static bool is_known(const char *argument)
 {
-    return strcmp(argument, "debug") == 0 || strncmp(argument, "config=", 7) == 0 ||
-           strncmp(argument, "groups=", 7) == 0;
+    return strcmp(argument, "debug") == 0 || strcmp(argument, "forwarding") == 0 ||
+           strncmp(argument, "config=", 7) == 0 || strncmp(argument, "groups=", 7) == 0;
 }
 
 static void look_at_arguments(const struct stack_entry *e, enum stack_type type,

@@ -116,8 +116,8 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static int entry_add(const struct reading *r, enum stack_type type, const char *control,
-                     const char *module, char *arguments, struct error **err)
+static int entry_add(const struct reading *r, enum stack_type type, bool lenient,
+                     const char *control, const char *module, char *arguments, struct error **err)
 {
     struct stack *stack = &r->stacks->types[type];
     struct stack_entry *bigger = NULL;
@@ -133,6 +133,7 @@ static int entry_add(const struct reading *r, enum stack_type type, const char *
     *e = (struct stack_entry){.level = r->level,
                               .control = strdup(control),
                               .module = module ? strdup(base_name(module)) : NULL,
+                              .lenient = lenient,
                               .file = strdup(r->file),
                               .line = r->line};
     bool whole = e->control && e->file && (!module || e->module);
@@ -153,7 +154,8 @@ static int type_of(const char *word)
     return -1;
 }
 
-static int read_entry(const struct reading *r, enum stack_type type, char *rest, struct error **err)
+static int read_entry(const struct reading *r, enum stack_type type, bool lenient, char *rest,
+                      struct error **err)
 {
     const char *control = next_word(&rest), *module = next_word(&rest);
 
@@ -165,8 +167,8 @@ static int read_entry(const struct reading *r, enum stack_type type, char *rest,
     if (strcasecmp(control, "include") == 0)
         return read_stack(r, module, type, r->level, err);
     if (strcasecmp(control, "substack") != 0)
-        return entry_add(r, type, control, module, rest, err);
-    if (entry_add(r, type, "substack", NULL, NULL, err) < 0)
+        return entry_add(r, type, lenient, control, module, rest, err);
+    if (entry_add(r, type, lenient, "substack", NULL, NULL, err) < 0)
         return -1;
     return read_stack(r, module, type, r->level + 1, err);
 }
@@ -186,7 +188,7 @@ static int read_line(const struct reading *r, char *line, struct error **err)
     int type = type_of(first);
     if (type < 0)
         return error_set(err, 0, "%s:%u: is no line of a PAM stack", r->file, r->line);
-    return read_entry(r, (enum stack_type)type, line, err);
+    return read_entry(r, (enum stack_type)type, first[0] == '-', line, err);
 }
 
 static int read_stack(const struct reading *r, const char *name, enum stack_type only,
@@ -262,35 +264,56 @@ const char *stack_argument(const struct stack_entry *entry, const char *name)
     return NULL;
 }
 
-/* The action of "[success=1 default=ignore]" for a return value, copied; "" where it
- * names none. */
-static void action_of(const char *control, const char *value, char action[16])
+bool stack_has_word(const struct stack_entry *entry, const char *word)
 {
-    size_t len = strlen(value);
-
-    action[0] = '\0';
-    for (const char *c = control + 1; *c && *c != ']';) {
-        c += strspn(c, " \t");
-        size_t word = strcspn(c, " \t]");
-        if (strncasecmp(c, value, len) == 0 && c[len] == '=' && word - len - 1 < 16) {
-            memcpy(action, c + len + 1, word - len - 1);
-            action[word - len - 1] = '\0';
-        }
-        c += word;
-    }
+    for (size_t i = 0; i < entry->arguments.count; i++)
+        if (strcmp(entry->arguments.items[i], word) == 0)
+            return true;
+    return false;
 }
 
-/* What follows where the module says success. */
-static void success_action(const struct stack_entry *entry, char action[16])
+/* "success=1"; what is longer than any that there is is "". */
+struct action {
+    char value[24], action[16];
+};
+
+static void take_word(char *to, size_t size, const char *from, size_t len)
 {
+    len = len < size ? len : 0;
+    memcpy(to, from, len);
+    to[len] = '\0';
+}
+
+/* The next one of "[success=1 default=ignore]", at whose '[' `at` begins. False at the
+ * end. */
+static bool next_action(const char **at, struct action *a)
+{
+    const char *c = *at + (**at == '[');
+
+    c += strspn(c, " \t");
+    size_t word = strcspn(c, " \t]"), value = strcspn(c, "= \t]"), eq = value < word;
+    *at = c + word;
+    take_word(a->value, sizeof a->value, c, value);
+    take_word(a->action, sizeof a->action, c + value + eq, word - value - eq);
+    return word > 0;
+}
+
+/* What it does where the module says `value`; "" where that isn't told. */
+static void action_for(const struct stack_entry *entry, const char *value, char action[16])
+{
+    const char *at = entry->control;
+    struct action a;
+    bool named = false;
+
     action[0] = '\0';
-    if (strcasecmp(entry->control, "sufficient") == 0)
+    if (strcasecmp(at, "sufficient") == 0 && strcmp(value, "success") == 0)
         memcpy(action, "done", sizeof "done");
-    if (entry->control[0] != '[')
-        return;
-    action_of(entry->control, "success", action);
-    if (action[0] == '\0')
-        action_of(entry->control, "default", action);
+    while (entry->control[0] == '[' && next_action(&at, &a)) {
+        bool is = strcasecmp(a.value, value) == 0;
+        if (is || (!named && strcasecmp(a.value, "default") == 0))
+            memcpy(action, a.action, sizeof a.action);
+        named = named || is;
+    }
 }
 
 /* Where a jump over `left` modules from `at` comes to: its last one that is left out.
@@ -317,30 +340,94 @@ static bool same_block(const struct stack *stack, size_t first, size_t last)
     return true;
 }
 
+static bool jumps_over(const struct stack *stack, size_t at, size_t index, const char *action)
+{
+    char *end;
+    unsigned long number = strtoul(action, &end, 10);
+
+    return isdigit((unsigned char)action[0]) && *end == '\0' && jump(stack, at, number) >= index;
+}
+
+static bool ends_before(const struct stack *stack, size_t at, size_t index, const char *action)
+{
+    return strcasecmp(action, "done") == 0 && same_block(stack, at, index);
+}
+
 const struct stack_entry *stack_skips(const struct stack *stack, size_t index)
 {
+    char action[16];
+
     for (size_t i = 0; i < index; i++) {
-        const struct stack_entry *e = &stack->entries[i];
-        char action[16], *end;
-        if (!e->module)
+        if (!stack->entries[i].module)
             continue;
-        success_action(e, action);
-        unsigned long number = strtoul(action, &end, 10);
-        bool jumps = isdigit((unsigned char)action[0]) && *end == '\0';
-        if ((jumps && jump(stack, i, number) >= index) ||
-            (strcasecmp(action, "done") == 0 && same_block(stack, i, index)))
-            return e;
+        action_for(&stack->entries[i], "success", action);
+        if (jumps_over(stack, i, index, action) || ends_before(stack, i, index, action))
+            return &stack->entries[i];
     }
     return NULL;
 }
 
+/* "done" of a failure ends the stack with it (libpam's _pam_dispatch_aux). */
+const struct stack_entry *stack_may_skip(const struct stack *stack, size_t index)
+{
+    const struct stack_entry *skips = stack_skips(stack, index);
+    char action[16];
+
+    for (size_t i = 0; i < index && &stack->entries[i] != skips; i++) {
+        const struct stack_entry *e = &stack->entries[i];
+        const char *at = e->control;
+        struct action a;
+        if (!e->module || e->control[0] != '[')
+            continue;
+        action_for(e, "ignore", action);
+        if (ends_before(stack, i, index, action))
+            return e;
+        while (next_action(&at, &a))
+            if (jumps_over(stack, i, index, a.action))
+                return e;
+    }
+    return skips;
+}
+
+/* "reset" takes back what was said since its block began. */
+const struct stack_entry *stack_forgets(const struct stack *stack, size_t index)
+{
+    unsigned level = stack->count ? stack->entries[index].level : 0;
+
+    for (size_t i = index + 1; i < stack->count; i++) {
+        const struct stack_entry *e = &stack->entries[i];
+        const char *at = e->control;
+        struct action a;
+        level = e->level < level ? e->level : level;
+        while (e->level == level && e->control[0] == '[' && next_action(&at, &a))
+            if (strcasecmp(a.action, "reset") == 0)
+                return e;
+    }
+    return NULL;
+}
+
+static bool is_bad(const char *action)
+{
+    return strcasecmp(action, "bad") == 0 || strcasecmp(action, "die") == 0;
+}
+
 bool stack_entry_counts(const struct stack_entry *entry)
 {
-    char action[16];
+    static const char *const fine[] = {"success", "new_authtok_reqd", "ignore"};
+    const char *at = entry->control;
+    struct action a;
+    bool told = false;
 
     if (entry->control[0] != '[')
         return strcasecmp(entry->control, "required") == 0 ||
                strcasecmp(entry->control, "requisite") == 0;
-    action_of(entry->control, "default", action);
-    return strcasecmp(action, "bad") == 0 || strcasecmp(action, "die") == 0;
+    while (next_action(&at, &a)) {
+        bool is_fine = false;
+        for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
+            is_fine = is_fine || strcasecmp(a.value, fine[i]) == 0;
+        if (!is_fine && !is_bad(a.action))
+            return false;
+        told = told || strcasecmp(a.value, "default") == 0;
+    }
+    return told;
 }

@@ -14,6 +14,7 @@ struct stack_entry {
     unsigned level; /* how many substacks deep */
     char *control;  /* "required", "[success=1 default=ignore]", or "substack" */
     char *module;   /* its file's name without folders; NULL for a substack itself */
+    bool lenient;   /* "-session": as if it weren't there, where the module's file isn't */
     struct strings arguments;
     char *file;
     unsigned line;
@@ -42,10 +43,17 @@ const char *stack_type_name(enum stack_type type);
 size_t stack_find(const struct stack *stack, const char *module, size_t from);
 /* The value of an argument "name=value", the last one's; NULL where there is none. */
 const char *stack_argument(const struct stack_entry *entry, const char *name);
+/* Whether it has this word for an argument. */
+bool stack_has_word(const struct stack_entry *entry, const char *word);
 /* The first entry before `index` whose success (or default) ends the stack or jumps
  * over it; NULL: it always has its turn where nothing fails. */
 const struct stack_entry *stack_skips(const struct stack *stack, size_t index);
-/* Whether its failure is the stack's. */
+/* The same of all that it may say: failure too can jump, and what says "ignore" can
+ * end the stack. NULL: where it has no turn, the stack has failed. */
+const struct stack_entry *stack_may_skip(const struct stack *stack, size_t index);
+/* The first entry after `index` that can have the stack forget that it failed there. */
+const struct stack_entry *stack_forgets(const struct stack *stack, size_t index);
+/* Whether its failure, whichever it is, is the stack's. */
 bool stack_entry_counts(const struct stack_entry *entry);
 
 #endif

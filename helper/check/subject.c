@@ -71,6 +71,14 @@ static void take_section(void *data, const char *kind, const char *title, bool c
     m->named = m->named || title[strspn(title, "*")] != '\0';
 }
 
+static bool is_in(const struct strings *groups, const char *group)
+{
+    for (size_t i = 0; i < groups->count; i++)
+        if (strcmp(groups->items[i], group) == 0)
+            return true;
+    return false;
+}
+
 static char *find_twin(const struct listing *listing, const struct account *account)
 {
     for (size_t i = 0; i < listing->names.count; i++)
@@ -114,14 +122,15 @@ static void consider(struct subjects *subjects, struct check *check, const struc
                                        .why = "his logins are refused",
                                        .mend = text_format("user \"%s\" { }", account->name)},
                      account->name);
-    struct subject subject = {.person = *person, .named = asked || m.named};
+    struct subject subject = {.person = *person, .named = asked || m.named, .unmapped = !m.mapped};
     /* A catch-all isn't meant for those that never log in, nor for root. */
-    bool meant = subject.named || !(subject_is_shut(&subject) || account->uid == 0);
-    struct subject *bigger = m.mapped && meant ? reallocarray(subjects->items, subjects->count + 1,
-                                                              sizeof subject)
-                                               : NULL;
+    bool meant = m.mapped ? subject.named || !(subject_is_shut(&subject) || account->uid == 0)
+                          : rc == 0 && is_in(&person->groups, BERTH_GROUP);
+    struct subject *bigger = meant ? reallocarray(subjects->items, subjects->count + 1,
+                                                  sizeof subject)
+                                   : NULL;
     if (!bigger) {
-        check->findings.failed = check->findings.failed || (m.mapped && meant);
+        check->findings.failed = check->findings.failed || meant;
         person_free(person);
         return;
     }
@@ -199,10 +208,7 @@ static bool in_group(const struct strings *groups, gid_t gid)
     const struct group *group = getgrgid(gid);
     nss_alarm_off();
 
-    for (size_t i = 0; group && i < groups->count; i++)
-        if (strcmp(groups->items[i], group->gr_name) == 0)
-            return true;
-    return false;
+    return group && is_in(groups, group->gr_name);
 }
 
 /* Its owner can make it writable. */

@@ -13,12 +13,14 @@
 #define BERTH_SHELL   BERTH_LIBEXECDIR "/berth-shell"
 #define BERTH_SESSION BERTH_LIBEXECDIR "/berth-session"
 #define PAM_MODULE    "pam_berth.so"
+#define BERTH_GROUP   "berth" /* whom 50-berth.conf is about */
 #define SSHRC         "/etc/ssh/sshrc"
 
 struct subject {
     struct person person;
-    bool named; /* by --user, or by a section that isn't for just anybody */
-    char *twin; /* another name of the same uid, or NULL */
+    bool named;    /* by --user, or by a section that isn't for just anybody */
+    bool unmapped; /* by none: he is in berth's group, so sshd may let him do what it lets them */
+    char *twin;    /* another name of the same uid, or NULL */
 
     struct policy *policy;     /* NULL: there is none for him */
     struct sshd_settings sshd; /* of his logins */

@@ -7,6 +7,7 @@ import pty
 import pwd
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -102,6 +103,230 @@ def test_x11_without_pam_berth(setup, clean):
     assert setup.findings()["x11-no-pam"][0] == HOLE
 
 
+# --- forwarded ports
+
+OPENED = {"AllowTcpForwarding": "yes", "DisableForwarding": "no"}
+ARGUMENT = "session required pam_berth.so forwarding\n"
+
+
+def argue(setup, line=ARGUMENT):
+    """pam_berth is told that sshd's forwarding is open."""
+    setup.stack = setup.stack.replace("session required pam_berth.so\n", line)
+    setup.write()
+
+
+def come(before, found):
+    """But for what this machine's nsswitch.conf adds."""
+    return {k: v[0] for k, v in found.items() if before.get(k) != v and not k.startswith("nss-")}
+
+
+def test_forwarding_into_the_container(setup, clean):
+    """The argument alone changes nothing that is to be told; then sshd lets it; then berth.conf."""
+    argue(setup)
+    assert setup.findings() == clean
+    setup.write(OPENED)
+    setup.only(clean, "forwarding-nowhere", NOTE)
+    setup.options = {"forwarding": "container"}
+    setup.write(OPENED)
+    assert come(clean, setup.findings()) == {"forwarding-open": NOTE}
+    setup.options["deny"] = "no"
+    setup.write(OPENED)
+    assert setup.findings() == clean
+
+
+@pytest.mark.parametrize("doors,shut", [
+    ({}, "AllowTcpForwarding is no"), ({"AllowTcpForwarding": "yes"}, "DisableForwarding is yes"),
+    ({"DisableForwarding": "no"}, "AllowTcpForwarding is no"),
+    ({**OPENED, "PermitOpen": "none", "PermitListen": "none"}, "PermitOpen and PermitListen")])
+def test_forwarding_that_sshd_shuts(setup, clean, doors, shut):
+    setup.options = {"forwarding": "container"}
+    argue(setup)
+    setup.write(doors)
+    found = setup.findings()
+    assert come(clean, found) == {"sshd-tcp-shut": NOTE} and shut in found["sshd-tcp-shut"][2]
+
+
+def test_forwarding_without_pam_berth(setup, clean):
+    setup.options = {"forwarding": "container"}
+    argue(setup, "")
+    found = setup.findings()
+    assert found["forwarding-no-pam"][0] == PROBLEM and found["sshd-tcp-shut"][0] == NOTE
+    setup.write(OPENED)
+    found = setup.findings()
+    assert found["sshd-tcp-forwarding"][0] == HOLE and "forwarding-no-pam" not in found
+
+
+def test_forwarding_without_the_argument(setup, clean):
+    """What berth.conf says of him is then the only lock."""
+    setup.options = {"forwarding": "container"}
+    setup.write(OPENED)
+    assert come(clean, setup.findings()) == {"forwarding-argument": PROBLEM}
+    setup.options = {}
+    setup.write(OPENED)
+    assert "lacks the argument" in setup.only(clean, "sshd-tcp-forwarding", HOLE)[2]
+
+
+@pytest.mark.parametrize("line,told", [
+    ("session optional pam_berth.so forwarding\n", "a failure of session optional pam_berth.so"),
+    ("session [success=ok session_err=ignore default=bad] pam_berth.so forwarding\n",
+     "session_err=ignore"),
+    ("-session required pam_berth.so forwarding\n", '"-"'),
+    ("session sufficient pam_permit.so\n" + ARGUMENT, "session sufficient pam_permit.so"),
+    ("session [success=ok default=1] pam_limits.so\n" + ARGUMENT, "default=1"),
+    ("session include ends\n" + ARGUMENT, "pam.d/ends:1: session [success=done"),
+    (ARGUMENT + "session [success=reset] pam_permit.so\n", "success=reset"),
+], ids=lambda v: v.split("\n")[0].replace(" ", "-"))
+@pytest.mark.parametrize("policy", ["off", "container"])
+def test_stack_that_forwarding_cannot_rely_on(setup, clean, policy, line, told):
+    setup.options = {"forwarding": policy}
+    setup.stack = setup.stack.replace("user_readenv=1", "")
+    argue(setup, line)
+    with open(os.path.join(setup.dir, "pam.d/ends"), "w") as f:
+        f.write("session [success=done default=ignore] pam_permit.so\n")
+    before = setup.findings()
+    setup.write(OPENED)
+    found = setup.findings()
+    assert found["sshd-tcp-forwarding"][0] == HOLE and told in found["sshd-tcp-forwarding"][2]
+    assert come(before, found) == {"sshd-tcp-forwarding": HOLE}
+
+
+@pytest.mark.parametrize("line", [
+    "session [success=ok ignore=ignore default=bad] pam_berth.so forwarding\n",
+    "session requisite pam_berth.so forwarding debug\n",
+    "session substack ends\n" + ARGUMENT,
+    "session [success=ok default=1] pam_limits.so\nsession required pam_permit.so\n" + ARGUMENT,
+], ids=lambda v: v.split("\n")[0].replace(" ", "-"))
+def test_stack_that_forwarding_can_rely_on(setup, clean, line):
+    argue(setup, line)
+    with open(os.path.join(setup.dir, "pam.d/ends"), "w") as f:
+        f.write("session [success=done default=ignore] pam_permit.so\n")
+    setup.write(OPENED)
+    setup.only(clean, "forwarding-nowhere", NOTE)
+
+
+def test_forwarding_without_pam(setup, clean):
+    argue(setup)
+    setup.write(OPENED, UsePAM="no")
+    found = setup.findings()
+    assert come(clean, found) == {"sshd-tcp-forwarding": HOLE, "sshd-use-pam": PROBLEM}
+    assert "UsePAM" in found["sshd-tcp-forwarding"][2]
+
+
+def test_forwarding_with_an_engine_elsewhere(setup, clean):
+    """Out of this machine's network there is no way to it."""
+    paths = {f"tls_{what}": os.path.join(setup.dir, what) for what in ("ca", "cert", "key")}
+    for path in paths.values():
+        with open(path, "w") as f:
+            f.write("none\n")
+        os.chmod(path, 0o600)
+    setup.options = {"engine": {"endpoint": "tcp://127.0.0.1:1", **paths}}
+    setup.write()
+    before = setup.findings()
+    assert "forwarding-engine" not in before
+    argue(setup)
+    assert "tcp://127.0.0.1:1" in setup.only(before, "forwarding-engine", PROBLEM)[2]
+
+
+def test_forwarding_with_another_shell(setup, clean):
+    """pam_berth lets him alone while berth.conf can't be read: he may be its administrator."""
+    subprocess.run(["usermod", "-s", "/bin/bash", USER], check=True)
+    argue(setup)
+    before = setup.findings()
+    for setup.options in ({}, {"forwarding": "container"}):
+        setup.write(OPENED)
+        found = setup.findings()
+        assert come(before, found) == {"sshd-tcp-forwarding": HOLE}
+        assert "login shell" in found["sshd-tcp-forwarding"][2]
+
+
+def test_forwarding_with_an_engine_that_is_not_roots(setup, clean):
+    path = os.path.join(setup.world.dir, "theirs.sock")
+    with socket.socket(socket.AF_UNIX) as it:
+        it.bind(path)
+    os.chown(path, pwd.getpwnam(USER).pw_uid, -1)
+    setup.options = {"engine": {"endpoint": "unix://" + path}}
+    try:
+        argue(setup)
+        before = setup.findings()
+        assert "forwarding-engine" not in before
+        setup.options["forwarding"] = "container"
+        setup.write()
+        assert come(before, setup.findings()) == {"forwarding-engine": PROBLEM,
+                                                  "sshd-tcp-shut": NOTE}
+    finally:
+        os.unlink(path)
+
+
+@contextlib.contextmanager
+def group_of_berth(user):
+    """The one that 50-berth.conf is about, with him in it."""
+    if subprocess.run(["getent", "group", "berth"], capture_output=True).returncode == 0:
+        pytest.skip("this machine has a group berth already; it isn't the tests' to change")
+    subprocess.run(["groupadd", "berth"], check=True)
+    try:
+        subprocess.run(["usermod", "-aG", "berth", user], check=True)
+        yield
+    finally:
+        subprocess.run(["groupdel", "berth"], check=True)
+
+
+def test_who_is_in_the_group_and_mapped_by_nothing(setup, clean):
+    """sshd takes him for berth's, and pam_berth doesn't."""
+    argue(setup)
+    with group_of_berth("bt-plain"):
+        assert by_user(setup)[1]["bt-plain"] == {}
+        setup.write(OPENED)
+        users, found = by_user(setup)
+        assert found["bt-plain"] == {"sshd-tcp-forwarding": HOLE}, found
+        assert found[USER] == {"forwarding-nowhere": NOTE} and "bt-bash" not in users
+        # No Match is his.
+        setup.match = USER
+        setup.write(OPENED)
+        assert by_user(setup)[1]["bt-plain"] == {}
+
+
+def nsswitch(setup, **databases):
+    """To be put before a command: it has another /etc/nsswitch.conf."""
+    path = os.path.join(setup.dir, "nsswitch.conf")
+    lines = {"passwd": "files", "group": "files", "shadow": "files", "hosts": "files", **databases}
+    with open(path, "w") as f:
+        f.writelines(f"{k}: {v}\n" for k, v in lines.items())
+    os.chmod(path, 0o644)
+    return ["unshare", "-m", "sh", "-c",
+            'mount --bind "$1" /etc/nsswitch.conf && shift && exec "$@"', "sh", path]
+
+
+def test_user_database_that_connects_itself(setup, clean):
+    odd = nsswitch(setup, passwd="files [NOTFOUND=continue] odd", group="files sss",
+                   initgroups="files other odd", hosts="files mdns4_minimal dns")
+    assert "nss-network" not in setup.findings(wrap=odd)    # in this machine's network it may
+    argue(setup)
+    found = setup.findings(wrap=odd)
+    assert found["nss-network"] == (
+        PROBLEM, [USER], "/etc/nsswitch.conf: passwd odd, initgroups other odd")
+    assert "nss-hosts" not in found                         # he forwards nowhere
+    setup.options = {"forwarding": "container"}
+    setup.write(OPENED)
+    found = setup.findings(wrap=odd)
+    assert found["nss-network"][0] == PROBLEM
+    assert found["nss-hosts"] == (NOTE, [USER], "/etc/nsswitch.conf: hosts dns")
+    quiet = nsswitch(setup, passwd="files systemd sss winbind", hosts="files resolve myhostname")
+    assert not {k for k in setup.findings(wrap=quiet) if k.startswith("nss-")}
+
+
+def test_the_two_ldap_modules(setup, clean):
+    """nslcd's asks by a unix socket."""
+    argue(setup)
+    wrap = nsswitch(setup, passwd="files ldap") + ["env", f"LD_LIBRARY_PATH={setup.dir}"]
+    library = os.path.join(setup.dir, "libnss_ldap.so.2")
+    for source, is_found in (("int _nss_ldap_enablelookups = 1;", False), ("int other;", True)):
+        subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], check=True,
+                       input=source, text=True)
+        assert ("nss-network" in setup.findings(wrap=wrap)) == is_found, source
+    os.unlink(library)
+    assert "nss-network" in setup.findings(wrap=wrap)
+
+
 def test_variables_for_what_sshd_starts(setup, clean):
     """No login shell stands between them and xauth."""
     setup.write({"X11Forwarding": "yes"})
@@ -174,16 +399,25 @@ def test_sshd_config_that_is_wrong(setup, clean):
     assert "sshd_config" in what and "Nonsense" in what, what
 
 
-def test_the_installed_50_berth_conf(setup, clean):
-    """It opens nothing; with its group in place of a Match of the test's."""
-    installed = os.path.join(setup.world.prefix, "etc/ssh/sshd_config.d/50-berth.conf")
+@pytest.mark.parametrize("suffix", ["", ".forwarding"])
+def test_the_installed_50_berth_conf(setup, clean, suffix):
+    """It opens nothing; with its group in place of a Match of the test's. The variant does what
+    its name says."""
+    installed = os.path.join(setup.world.prefix, "etc/ssh/sshd_config.d/50-berth.conf" + suffix)
     with open(installed) as f:
         text = f.read().replace("Match Group berth", f"Match User {USER}")
     assert f"Match User {USER}" in text
     with open(os.path.join(setup.dir, "sshd_config"), "w") as f:
         f.write(f"HostKey {setup.world.dir}/host_key\nUsePAM yes\nExposeAuthInfo yes\n"
                 "AcceptEnv LANG LC_*\nSubsystem sftp internal-sftp\n" + text)
-    assert setup.findings() == clean
+    if not suffix:
+        assert setup.findings() == clean
+        return
+    setup.only(clean, "sshd-tcp-forwarding", HOLE)
+    setup.stack = setup.stack.replace("session required pam_berth.so\n", ARGUMENT)
+    with open(os.path.join(setup.dir, "pam.d/sshd"), "w") as f:
+        f.write(setup.stack)
+    setup.only(clean, "forwarding-nowhere", NOTE)
 
 
 # --- accounts

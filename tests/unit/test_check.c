@@ -2,7 +2,9 @@
 
 #include "base/capture.h"
 #include "check/finding.h"
+#include "check/nsswitch.h"
 #include "check/pam.h"
+#include "check/ports.h"
 #include "check/sshd.h"
 
 #include <setjmp.h>
@@ -367,6 +369,87 @@ static void test_skipped_by_a_substack(void **state)
     assert_skips("session substack one\n" BERTH, 0);
 }
 
+/* The same of all that a module may say. */
+static void assert_may_skip(const char *before, unsigned line)
+{
+    cleanup_string char *text = text_format("%s" BERTH, before);
+    struct stacks s = stacks_of(text);
+    const struct stack *stack = &s.types[STACK_SESSION];
+    const struct stack_entry *e = stack_may_skip(stack, stack_find(stack, "pam_berth.so", 0));
+
+    if ((e ? e->line : 0) != line)
+        fail_msg("%s: wanted line %u, saw %u", before, line, e ? e->line : 0);
+    stacks_free(&s);
+}
+
+static void test_may_skip(void **state)
+{
+    (void)state;
+    assert_may_skip("", 0);
+    assert_may_skip("session required pam_a.so\nsession optional pam_b.so\n", 0);
+    assert_may_skip("session sufficient pam_a.so\n", 1);
+    assert_may_skip("session [success=done default=ignore] pam_a.so\n", 1);
+    assert_may_skip("session [default=done] pam_a.so\n", 1);
+    /* What ends the stack by a failure leaves it failed, but "ignore" is none. */
+    assert_may_skip("session [success=ok ignore=ignore default=done] pam_a.so\n", 0);
+    assert_may_skip("session [success=ok session_err=done default=bad] pam_a.so\n", 0);
+    assert_may_skip("session [success=ok default=done] pam_a.so\n", 1);
+    assert_may_skip("session [success=ok ignore=done default=bad] pam_a.so\n", 1);
+    /* A jump isn't a failure, whatever it was for. */
+    assert_may_skip("session [success=ok session_err=1 default=bad] pam_a.so\n", 1);
+    assert_may_skip("session [default=1] pam_a.so\n", 1);
+    assert_may_skip("session [default=1] pam_a.so\nsession requisite pam_deny.so\n", 0);
+    assert_may_skip("session [success=1 default=2] pam_a.so\nsession required pam_b.so\n", 1);
+    assert_may_skip("session required pam_a.so\nsession [success=3] pam_b.so\n"
+                    "session sufficient pam_c.so\n",
+                    2);
+    assert_may_skip("session required pam_a.so\nsession sufficient pam_b.so\n"
+                    "session [user_unknown=9] pam_c.so\n",
+                    2);
+    put("one", "session [success=ok default=done] pam_a.so\nsession [default=5] pam_b.so\n");
+    assert_may_skip("session substack one\n", 0);
+    assert_may_skip("session include one\n", 1);
+}
+
+static void assert_forgets(const char *text, unsigned line)
+{
+    struct stacks s = stacks_of(text);
+    const struct stack *stack = &s.types[STACK_SESSION];
+    const struct stack_entry *e = stack_forgets(stack, stack_find(stack, "pam_berth.so", 0));
+
+    if ((e ? e->line : 0) != line)
+        fail_msg("%s: wanted line %u, saw %u", text, line, e ? e->line : 0);
+    stacks_free(&s);
+}
+
+static void test_forgets(void **state)
+{
+    (void)state;
+    assert_forgets(BERTH, 0);
+    assert_forgets("session [success=reset] pam_a.so\n" BERTH, 0);
+    assert_forgets(BERTH "session required pam_a.so\nsession [default=reset] pam_b.so\n", 3);
+    /* A substack takes back what was said in it. */
+    put("one", "session [default=reset] pam_a.so\n");
+    assert_forgets(BERTH "session substack one\n", 0);
+    put("one", BERTH "session [success=reset] pam_a.so\n");
+    assert_forgets("session substack one\n", 2);
+    put("one", BERTH);
+    assert_forgets("session substack one\nsession [Success=Reset] pam_a.so\n", 2);
+}
+
+static void test_lenient(void **state)
+{
+    struct stacks s = stacks_of("-session required pam_a.so b forwarding\n"
+                                "session required pam_b.so forwardings\n");
+    const struct stack_entry *e = s.types[STACK_SESSION].entries;
+
+    (void)state;
+    assert_true(e[0].lenient && !e[1].lenient);
+    assert_true(stack_has_word(&e[0], "forwarding"));
+    assert_false(stack_has_word(&e[1], "forwarding"));
+    stacks_free(&s);
+}
+
 static void test_counts(void **state)
 {
     struct stacks s = stacks_of("account required pam_a.so\n"
@@ -376,13 +459,224 @@ static void test_counts(void **state)
                                 "account [success=ok ignore=ignore default=bad] pam_a.so\n"
                                 "account [success=ok default=die] pam_a.so\n"
                                 "account [success=ok default=ignore] pam_a.so\n"
-                                "account [success=ok] pam_a.so\n");
-    static const bool expected[] = {true, true, false, false, true, true, false, false};
+                                "account [success=ok] pam_a.so\n"
+                                "account [success=ok session_err=ignore default=bad] pam_a.so\n"
+                                "account [success=ok perm_denied=die default=bad] pam_a.so\n"
+                                "account [success=ok module_unknown=1 default=bad] pam_a.so\n"
+                                "account [default=bad default=ok] pam_a.so\n");
+    static const bool expected[] = {true,  true,  false, false, true,  true,
+                                    false, false, false, true,  false, false};
 
     (void)state;
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         assert_int_equal(stack_entry_counts(&s.types[STACK_ACCOUNT].entries[i]), expected[i]);
     stacks_free(&s);
+}
+
+/* --- nsswitch.conf */
+
+static void assert_foreign(const char *text, const char *database, const char *expected)
+{
+    cleanup_strings struct strings modules = {0};
+    cleanup_text struct text seen = {0};
+
+    assert_int_equal(nsswitch_find_foreign(&modules, text, database), 0);
+    for (size_t i = 0; i < modules.count; i++)
+        text_printf(&seen, "%s%s", i ? " " : "", modules.items[i]);
+    assert_string_equal(text_str(&seen), expected);
+}
+
+static void test_nsswitch(void **state)
+{
+    static const char text[] = "# passwd: nis\n"
+                               "passwd:files [NOTFOUND=return] nis [UNAVAIL=continue]hesiod#db x\n"
+                               "  group :\tcompat sss systemd winbind mymachines  \n"
+                               "shadow: files\n"
+                               "passwd_compat: nisplus\n"
+                               "hosts: files mdns4_minimal [NOTFOUND=return] dns mdns4 resolve\n"
+                               "networks dns\n"
+                               "group: files files nisplus nis nis mdn filesx\n"
+                               "initgroups: [broken";
+
+    (void)state;
+    assert_foreign(text, "passwd", "nis hesiod");
+    assert_foreign(text, "group", "nisplus nis mdn filesx");
+    assert_foreign(text, "shadow", "");
+    assert_foreign(text, "hosts", "dns");
+    assert_foreign(text, "networks", "");
+    assert_foreign(text, "initgroups", "");
+    assert_foreign(text, "gshadow", "");
+    assert_foreign("", "passwd", "");
+    assert_foreign("passwd", "passwd", "");
+    assert_foreign("passwd:", "passwd", "");
+    assert_foreign("passwd: nis", "passwd", "nis");
+}
+
+/* --- forwarded ports */
+
+#define SHUT       "disableforwarding yes\nallowtcpforwarding no\n"
+#define OPEN       "disableforwarding no\nallowtcpforwarding yes\n"
+#define FORWARDING "session required pam_berth.so forwarding\n"
+
+struct login {
+    const char *sshd, *stack; /* NULL: it isn't known */
+    bool forwarding, unmapped, other_shell;
+    const char *host, *deny;
+};
+
+/* What is found of him, "hole sshd-tcp-forwarding", the first one's text in `what`;
+ * but for what this machine's nsswitch.conf has. */
+static void look(const struct login *login, struct text *seen, struct text *what)
+{
+    struct policy policy = {
+        .forwarding = login->forwarding,
+        .deny = (char *)login->deny,
+        .engine = {.host = (char *)login->host, .endpoint = (char *)"tcp://engine:2376"}};
+    struct subject s = {.policy = login->unmapped ? NULL : &policy,
+                        .unmapped = login->unmapped,
+                        .by_shell = !login->other_shell,
+                        .forced = true};
+    cleanup_string char *text = text_format("port 22\nusepam yes\n%s", login->sshd);
+    struct check check = {0};
+    struct stacks stacks = {0};
+
+    s.person.account = (struct account){.name = (char *)"anna", .uid = 2001};
+    s.sshd = settings_of(text);
+    if (login->stack)
+        stacks = stacks_of(login->stack);
+    ports_look(&s, login->stack ? &stacks : NULL, &check);
+    assert_false(check.findings.failed);
+    for (size_t i = 0; i < check.findings.count; i++) {
+        const struct finding *f = &check.findings.items[i];
+        assert_true(f->why[0] && f->mend[0]);
+        assert_string_equal(f->users.items[0], "anna");
+        if (strncmp(f->id, "nss-", 4) == 0)
+            continue;
+        text_printf(seen, "%s%s %s", seen->len ? ", " : "", finding_severity_name(f->severity),
+                    f->id);
+        text_printf(what, "%s", what->len ? "" : f->what);
+    }
+    findings_free(&check.findings);
+    sshd_free(&s.sshd);
+    stacks_free(&stacks);
+}
+
+static void assert_found(const struct login *login, const char *expected, const char *part)
+{
+    cleanup_text struct text seen = {0}, what = {0};
+
+    look(login, &seen, &what);
+    if (strcmp(text_str(&seen), expected) != 0 || !strstr(text_str(&what), part))
+        fail_msg("%s%s: wanted %s (%s), saw %s (%s)", login->sshd, login->stack, expected, part,
+                 text_str(&seen), text_str(&what));
+}
+
+#define FOUND(expected, part, ...) assert_found(&(struct login){__VA_ARGS__}, expected, part)
+
+static void test_ports_shut(void **state)
+{
+    (void)state;
+    FOUND("", "", .sshd = SHUT, .stack = BERTH);
+    FOUND("", "", .sshd = SHUT, .stack = "");
+    FOUND("", "", .sshd = SHUT, .stack = NULL);
+    FOUND("", "", .sshd = SHUT, .stack = "", .unmapped = true);
+    FOUND("", "", .sshd = "disableforwarding yes\nallowtcpforwarding yes\n", .stack = BERTH);
+    FOUND("", "", .sshd = SHUT, .stack = FORWARDING);
+    FOUND("note sshd-tcp-shut", "AllowTcpForwarding is no", .sshd = SHUT, .stack = BERTH,
+          .forwarding = true);
+    FOUND("note sshd-tcp-shut", "DisableForwarding is yes",
+          .sshd = "disableforwarding yes\nallowtcpforwarding yes\n", .stack = BERTH,
+          .forwarding = true);
+    FOUND("note sshd-tcp-shut, problem forwarding-no-pam", "", .sshd = SHUT, .stack = "",
+          .forwarding = true);
+    FOUND("note sshd-tcp-shut", "", .sshd = SHUT, .stack = NULL, .forwarding = true);
+    FOUND("", "", .sshd = SHUT, .stack = "", .forwarding = true, .deny = "no");
+}
+
+static void test_ports_open(void **state)
+{
+    (void)state;
+    FOUND("note forwarding-open", "", .sshd = OPEN, .stack = FORWARDING, .forwarding = true);
+    FOUND("note forwarding-nowhere", "", .sshd = OPEN, .stack = FORWARDING);
+    FOUND("", "", .sshd = OPEN, .stack = FORWARDING, .deny = "no");
+    FOUND("note sshd-tcp-shut", "PermitOpen and PermitListen are none",
+          .sshd = OPEN "permitopen none\npermitlisten none\n", .stack = FORWARDING,
+          .forwarding = true);
+    FOUND("note forwarding-open", "", .sshd = OPEN "permitopen none\npermitlisten any\n",
+          .stack = FORWARDING, .forwarding = true);
+    FOUND("problem forwarding-argument", "sshd:1: session pam_berth.so lacks the argument",
+          .sshd = OPEN, .stack = BERTH, .forwarding = true);
+    /* The line with the argument is the one that is meant. */
+    FOUND("note forwarding-nowhere", "", .sshd = OPEN, .stack = BERTH FORWARDING);
+}
+
+#define HOLE "hole sshd-tcp-forwarding"
+
+static void test_ports_open_to_this_machine(void **state)
+{
+    (void)state;
+    FOUND(HOLE, "AllowTcpForwarding is yes, and ", .sshd = OPEN, .stack = BERTH);
+    FOUND(HOLE, "sshd:1: session pam_berth.so lacks the argument forwarding", .sshd = OPEN,
+          .stack = BERTH);
+    FOUND(HOLE, "AllowTcpForwarding is local", .sshd = "allowtcpforwarding local\n",
+          .stack = BERTH);
+    FOUND(HOLE, "AllowTcpForwarding is not told", .sshd = "", .stack = BERTH);
+    FOUND(HOLE, "has no session line of pam_berth.so", .sshd = OPEN, .stack = "",
+          .forwarding = true);
+    FOUND(HOLE, "has no session line of pam_berth.so", .sshd = OPEN,
+          .stack = "auth required pam_berth.so forwarding\n", .forwarding = true);
+    FOUND(HOLE, "sshd:1: session sufficient pam_a.so can pass over pam_berth.so", .sshd = OPEN,
+          .stack = "session sufficient pam_a.so\n" FORWARDING, .forwarding = true);
+    FOUND(HOLE, "sshd:1: session [success=1 default=ignore] pam_a.so can pass over", .sshd = OPEN,
+          .stack = "session [success=1 default=ignore] pam_a.so\n" FORWARDING);
+    FOUND(HOLE, "a failure of session optional pam_berth.so isn't", .sshd = OPEN,
+          .stack = "session optional pam_berth.so forwarding\n", .forwarding = true);
+    FOUND(HOLE, "a failure of session sufficient pam_berth.so isn't", .sshd = OPEN,
+          .stack = "session sufficient pam_berth.so forwarding\n");
+    FOUND(HOLE, "a failure of session [success=ok session_err=ignore default=bad]", .sshd = OPEN,
+          .stack = "session [success=ok session_err=ignore default=bad] pam_berth.so forwarding\n");
+    FOUND("note forwarding-nowhere", "", .sshd = OPEN,
+          .stack = "session [success=ok ignore=ignore default=bad] pam_berth.so forwarding\n");
+    FOUND(HOLE, "sshd:1: the \"-\" before session", .sshd = OPEN, .stack = "-" FORWARDING,
+          .forwarding = true);
+    FOUND(HOLE, "sshd:2: session [default=reset] pam_a.so can take a failure", .sshd = OPEN,
+          .stack = FORWARDING "session [default=reset] pam_a.so\n", .forwarding = true);
+    FOUND(HOLE, "the PAM stack of sshd can't be read", .sshd = OPEN, .stack = NULL,
+          .forwarding = true);
+}
+
+static void test_ports_without_pam_berth(void **state)
+{
+    (void)state;
+    FOUND(HOLE, "matches them, so pam_berth.so lets them alone", .sshd = OPEN, .stack = FORWARDING,
+          .unmapped = true, .other_shell = true);
+    FOUND("", "", .sshd = SHUT, .stack = FORWARDING, .unmapped = true, .other_shell = true);
+    /* The account line refuses him. */
+    FOUND("", "", .sshd = OPEN, .stack = FORWARDING, .unmapped = true);
+    FOUND(HOLE, "their login shell isn't /", .sshd = OPEN, .stack = FORWARDING,
+          .other_shell = true);
+    /* While berth.conf can't be read, he isn't known to be berth's. */
+    FOUND(HOLE, "their login shell isn't /", .sshd = OPEN, .stack = FORWARDING, .other_shell = true,
+          .forwarding = true);
+    FOUND("", "", .sshd = SHUT, .stack = FORWARDING, .other_shell = true);
+    FOUND("note sshd-tcp-shut", "", .sshd = SHUT, .stack = FORWARDING, .other_shell = true,
+          .forwarding = true);
+    FOUND(HOLE, "PAMServiceName is other", .sshd = OPEN "pamservicename other\n",
+          .stack = FORWARDING);
+    FOUND("note forwarding-nowhere", "", .sshd = OPEN "pamservicename sshd\n", .stack = FORWARDING);
+}
+
+static void test_engine_out_of_reach(void **state)
+{
+    (void)state;
+    FOUND("problem forwarding-engine", "the engine is tcp://engine:2376", .sshd = SHUT,
+          .stack = FORWARDING, .host = "engine:2376");
+    FOUND("note forwarding-nowhere, problem forwarding-engine", "", .sshd = OPEN,
+          .stack = FORWARDING, .host = "engine:2376");
+    FOUND("", "", .sshd = SHUT, .stack = BERTH, .host = "engine:2376");
+    FOUND("", "", .sshd = SHUT, .stack = FORWARDING, .host = "engine:2376", .deny = "no");
+    /* pam_berth lets him in this machine's network. */
+    FOUND("", "", .sshd = SHUT, .stack = FORWARDING, .host = "engine:2376", .other_shell = true);
 }
 
 /* --- findings */
@@ -482,7 +776,16 @@ int main(void)
         cmocka_unit_test(test_files_that_are_none),
         cmocka_unit_test(test_skipped),
         cmocka_unit_test(test_skipped_by_a_substack),
+        cmocka_unit_test(test_may_skip),
+        cmocka_unit_test(test_forgets),
+        cmocka_unit_test(test_lenient),
         cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_nsswitch),
+        cmocka_unit_test(test_ports_shut),
+        cmocka_unit_test(test_ports_open),
+        cmocka_unit_test(test_ports_open_to_this_machine),
+        cmocka_unit_test(test_ports_without_pam_berth),
+        cmocka_unit_test(test_engine_out_of_reach),
         cmocka_unit_test(test_findings),
         cmocka_unit_test(test_capture),
     };
