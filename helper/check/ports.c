@@ -263,11 +263,12 @@ static void look_at_nss(const struct subject *s, struct check *check)
     cleanup_string char *of_users = foreign_modules(text, users, &check->findings.failed);
     cleanup_string char *of_hosts = foreign_modules(text, hosts, &check->findings.failed);
     if (of_users)
-        subject_add(check, s, .severity = FINDING_PROBLEM, .id = "nss-network",
-                    .what = text_format(NSSWITCH ": %s", of_users),
-                    .why = "pam_berth takes these logins out of this machine's network, from where "
-                           "a module that connects to its server itself reaches none: they fail, "
-                           "or wait first",
+        subject_add(check, s, .severity = s->policy->forwarding ? FINDING_HOLE : FINDING_PROBLEM,
+                    .id = "nss-network", .what = text_format(NSSWITCH ": %s", of_users),
+                    .why = "pam_berth takes these logins out of this machine's network: a module "
+                           "that connects to its server itself reaches none from there, or in a "
+                           "container's network one of the container's making, which says what "
+                           "groups the login has, and so what berth.conf gives it",
                     .mend = text_format("a module that asks by a unix socket: sss, winbind, "
                                         "systemd, or ldap of libnss-ldapd"));
     if (of_hosts && s->policy->forwarding)
