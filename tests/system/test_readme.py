@@ -125,6 +125,32 @@ def test_what_systemd_is_told(installed):
     installed.run(["berth", "reap"])
 
 
+def of_port(installed, *command):
+    """What such a command prints, whatever its end."""
+    return installed.run(["timeout", "5", *command], check=False, timeout=20).stdout
+
+
+def test_forwarded_ports(steps, installed):
+    """They end in the container, and nobody else's do."""
+    configuration = "/etc/berth/berth.conf"
+    for _, block in readme.blocks(readme.section("Forwarded ports")):
+        if block.startswith("user "):
+            installed.write(configuration, installed.read(configuration) +
+                            block.replace("dev-*", "alice") + "\n")
+        else:
+            steps._commands(block)
+    it = installed.start_ssh(
+        "alice", "while nc -l -p 8000 -e cat /proc/1/comm; do :; done >&2 & cat; kill $!",
+        opts=["-L", "8001:127.0.0.1:8000"])
+    wait_for(lambda: of_port(installed, "bash", "-c", "cat </dev/tcp/127.0.0.1/8001") ==
+             b"berth-guest\n", 30, "an answer through the forward")
+    it.communicate(timeout=30)
+    # This machine's sshd, which isn't in there.
+    banner = [of_port(installed, *installed.ssh_argv(user, opts=["-W", "127.0.0.1:22"])[:-1])
+              for user in ("alice", "bob")]
+    assert banner[0] == b"" and banner[1].startswith(b"SSH-2.0-")
+
+
 def test_it_is_taken_out_again(steps, installed):
     """Nothing is left but what people wrote, and everybody comes in."""
     steps.follow("Take it out again")
