@@ -39,7 +39,7 @@ def test_commands(world):
     assert complete(world, "berth", "nothing") == set()
 
 
-COMMANDS = {"bundle", "check", "enter", "explain", "kill", "metrics", "ps", "reap"}
+COMMANDS = {"bundle", "check", "enter", "explain", "kill", "metrics", "network", "ps", "reap"}
 
 
 def test_all_of_what_help_says(world):
