@@ -216,10 +216,15 @@ static int network_choose(const struct login *login, const struct policy *policy
 
 static int prepare(const struct login *login, struct opened *opened, struct error **err)
 {
+    cleanup_error struct error *unleft = NULL;
     cleanup_policy struct policy *policy = login_policy(login, err);
 
-    if (!policy)
+    /* What can't be told counts as forbidden; who has another shell gets in all the same. */
+    if (!policy) {
+        opened->forwards = login->arguments.forwarding && network_leave(&unleft) < 0;
         return -1;
+    }
+    opened->forwards = policy->forwarding && !policy->deny;
     opened->uid = login->account.uid;
     opened->gid = login->account.gid;
     opened->config = strdup(login->arguments.config);
@@ -233,7 +238,6 @@ static int prepare(const struct login *login, struct opened *opened, struct erro
         return -1;
     if (policy->x11_forwarding)
         display_make(login, opened);
-    opened->forwards = policy->forwarding;
     opened->ends = policy->scope != SCOPE_USER;
     return network_choose(login, policy, opened, err);
 }
