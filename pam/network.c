@@ -79,7 +79,7 @@ static void run(const struct program *program, int out)
 }
 
 /* Init's child at once: sshd has no use for its end. What it says comes by *out. */
-static pid_t start(const struct program *program, int *out, struct error **err)
+static int start(const struct program *program, int *out, struct error **err)
 {
     int ends[2], status;
 
@@ -140,7 +140,7 @@ static int read_line(int fd, int wait_s, char line[LINE_MAX_LENGTH], struct erro
 /* What it says in its one line. */
 static int ask(const struct program *program, char line[LINE_MAX_LENGTH], struct error **err)
 {
-    int out;
+    int out = -1;
 
     line[0] = '\0';
     if (start(program, &out, err) < 0)
