@@ -124,14 +124,13 @@ static enum shared_join join(void *data, const struct record *record, struct err
     return SHARED_DEAD;
 }
 
-static int report(const struct session *s, struct error **err)
+static int report(const struct session *s, struct record *record, struct error **err)
 {
     char line[LEASE_SESSION_SIZE + CONTAINER_ID_SIZE + 16];
-    struct record record;
 
-    if (!record_read(&record, s->lease.lock))
+    if (!record_read(record, s->lease.lock))
         return error_set(err, 0, "container %s has ended", s->container);
-    int len = snprintf(line, sizeof line, "%s %d %s\n", s->key, (int)record.pid, record.id);
+    int len = snprintf(line, sizeof line, "%s %d %s\n", s->key, (int)record->pid, record->id);
     if (write(1, line, (size_t)len) != len)
         return error_set(err, errno, "cannot tell pam_berth of container %s", s->container);
     return 0;
@@ -146,30 +145,37 @@ static void let_go(void)
         (void)dup2(null, fd);
 }
 
-static void await_connection(const struct connection *vouched)
+/* Or that of the container: who kept the lock of one that has ended would keep the user from
+ * having another as long as he is connected. */
+static void await_end(const struct connection *vouched, const struct record *record)
 {
-    struct pollfd sshd = {.fd = process_open(vouched->sshd, "", NULL), .events = POLLIN};
+    enum process_place place;
+    cleanup_fd int sshd = process_open(vouched->sshd, "", NULL);
+    cleanup_fd int container = process_open(record->pid, record->id, &place);
+    struct pollfd ends[] = {{.fd = sshd, .events = POLLIN}, {.fd = container, .events = POLLIN}};
 
     /* /proc may hide it. */
     unsigned long long started = process_started(vouched->sshd);
-    if (sshd.fd < 0 || (started != 0 && started != vouched->started))
+    if (sshd < 0 || (started != 0 && started != vouched->started) || container < 0 ||
+        place == PROCESS_ELSEWHERE)
         return;
     process_trim();
-    while (poll(&sshd, 1, -1) < 0 && errno == EINTR)
+    while (poll(ends, 2, -1) < 0 && errno == EINTR)
         ;
 }
 
 static int run(struct session *s, const char *config, struct strings *env, struct error **err)
 {
     const struct shared_way way = {make, join, s};
+    struct record record;
 
     client_none(&s->client);
     if (admission_read(s, config, env, err) < 0 || plan(s, err) < 0 ||
-        shared_start(s, &way, err) < 0 || report(s, err) < 0)
+        shared_start(s, &way, err) < 0 || report(s, &record, err) < 0)
         return -1;
     let_go();
     watcher_tell(&s->watcher, WATCHER_RUNNING);
-    await_connection(&s->request.vouched);
+    await_end(&s->request.vouched, &record);
     /* The last use of the container that the file's time tells (watcher.c, sweep.c). */
     lease_note(&s->lease, WATCHER_KEPT);
     return 0;

@@ -153,21 +153,24 @@ static bool lock_unused(const struct watcher_task *task, struct lease *lease,
         struct pollfd fds[2] = {{.fd = notify, .events = POLLIN},
                                 {.fd = process, .events = POLLIN}};
         int left = -1;
+        bool ended = process >= 0 && poll(&fds[1], 1, 0) > 0;
         if (flock(lease->lock, LOCK_EX | LOCK_NB) < 0) {
             since = -1;
+            /* Its end is told again and again: whoever has the lock still is to let it go. */
+            if (ended)
+                left = RETRY_MS;
         } else {
             if (since < 0 || memcmp(&used, &st.st_mtim, sizeof used) != 0)
                 since = now_ms();
             used = st.st_mtim;
             long long until = since + task->linger * 1000 - now_ms();
-            bool ended = process >= 0 && poll(&fds[1], 1, 0) > 0;
             if (ended || (task->linger >= 0 && until <= 0))
                 return true;
             flock(lease->lock, LOCK_UN);
             if (task->linger >= 0)
                 left = until < INT_MAX ? (int)until : INT_MAX;
         }
-        (void)poll(fds, 2, left);
+        (void)poll(fds, ended ? 1 : 2, left);
         drain(notify);
     }
     return false;
