@@ -151,14 +151,23 @@ static void look_at_runtime(const char *path, struct check *check)
                   text_format("runtime_dir = \"/run/berth\", where /run is one"));
 }
 
-/* Where pam_berth vouches: what root didn't make there proves nothing. */
-static void look_at_connections(const char *runtime_dir, struct check *check)
+/* Whether it is there; *roots: only root may write it. */
+static bool folder_is_there(const char *runtime_dir, const char *name, bool *roots)
 {
-    cleanup_string char *path = text_format("%s/connections", runtime_dir);
+    cleanup_string char *path = text_format("%s/%s", runtime_dir, name);
     struct stat st;
     bool there = path && lstat(path, &st) == 0;
 
-    if (there && S_ISDIR(st.st_mode) && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+    *roots = there && S_ISDIR(st.st_mode) && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
+    return there;
+}
+
+/* Where pam_berth vouches: what root didn't make there proves nothing. */
+static void look_at_connections(const char *runtime_dir, struct check *check)
+{
+    bool roots, there = folder_is_there(runtime_dir, "connections", &roots);
+
+    if (roots)
         return;
     check_add(
         check, there ? FINDING_PROBLEM : FINDING_NOTE, "runtime-connections",
@@ -168,6 +177,19 @@ static void look_at_connections(const char *runtime_dir, struct check *check)
               : "pam_berth makes it with the first login, unless somebody with code on this "
                 "machine makes it before: then logins are refused",
         text_format("%ssystemd-tmpfiles --create berth.conf", there ? "rm -r it, and " : ""));
+}
+
+/* It is made with the first login that is to forward. */
+static void look_at_networks(const char *runtime_dir, struct check *check)
+{
+    bool roots, there = folder_is_there(runtime_dir, "networks", &roots);
+
+    if (there && !roots)
+        check_add(check, FINDING_PROBLEM, "runtime-networks",
+                  text_format("%s/networks: not a directory that only root may write", runtime_dir),
+                  "pam_berth refuses all logins with forwarding = container: somebody else has "
+                  "made it",
+                  text_format("rm -r it, and systemd-tmpfiles --create berth.conf"));
 }
 
 /* What counts the sessions of all users. */
@@ -229,5 +251,6 @@ void host_look(const struct policy *p, struct check *check)
     look_at_bundle(BERTH_LIBEXECDIR "/guest", check);
     look_at_runtime(p->runtime_dir, check);
     look_at_connections(p->runtime_dir, check);
+    look_at_networks(p->runtime_dir, check);
     look_at_slots(p, check);
 }

@@ -199,6 +199,21 @@ def test_where_pam_berth_vouches(setup, clean):
     assert setup.findings()["runtime-connections"][0] == PROBLEM
 
 
+def test_where_networks_are_noted(setup, clean):
+    """Somebody's own, before root made it: nobody could forward."""
+    path = os.path.join(setup.dir, "run")
+    os.mkdir(path)
+    os.chmod(path, 0o1777)
+    setup.options = {"runtime_dir": path}
+    setup.write()
+    assert "runtime-networks" not in setup.findings()
+    folder = os.path.join(path, "networks")
+    os.mkdir(folder, 0o700)
+    assert "runtime-networks" not in setup.findings()
+    os.chown(folder, pwd.getpwnam(USER).pw_uid, 0)
+    assert setup.findings()["runtime-networks"][0] == PROBLEM
+
+
 def test_what_counts_all_sessions(setup, clean):
     setup.write()
     with open(setup.config) as f:
