@@ -147,10 +147,9 @@ static void let_go(void)
 
 /* Or that of the container: who kept the lock of one that has ended would keep the user from
  * having another as long as he is connected. */
-static void await_end(const struct connection *vouched, const struct record *record)
+static void await_end(const struct connection *vouched, int sshd, const struct record *record)
 {
     enum process_place place;
-    cleanup_fd int sshd = process_open(vouched->sshd, "", NULL);
     cleanup_fd int container = process_open(record->pid, record->id, &place);
     struct pollfd ends[] = {{.fd = sshd, .events = POLLIN}, {.fd = container, .events = POLLIN}};
 
@@ -164,6 +163,20 @@ static void await_end(const struct connection *vouched, const struct record *rec
         ;
 }
 
+static void keep(struct session *s, const struct record *record)
+{
+    const struct connection *vouched = &s->request.vouched;
+    cleanup_fd int sshd = process_open(vouched->sshd, "", NULL);
+    struct watcher_task task = shared_watch(s);
+
+    await_end(vouched, sshd, record);
+    /* The last use of the container that the file's time tells (watcher.c, sweep.c). */
+    lease_note(&s->lease, WATCHER_KEPT);
+    if (s->policy->scope == SCOPE_CONNECTION)
+        task.connection = sshd;
+    watcher_stand_in(&s->watcher, &task, &s->lease);
+}
+
 static int run(struct session *s, const char *config, struct strings *env, struct error **err)
 {
     const struct shared_way way = {make, join, s};
@@ -175,9 +188,7 @@ static int run(struct session *s, const char *config, struct strings *env, struc
         return -1;
     let_go();
     watcher_tell(&s->watcher, WATCHER_RUNNING);
-    await_end(&s->request.vouched, &record);
-    /* The last use of the container that the file's time tells (watcher.c, sweep.c). */
-    lease_note(&s->lease, WATCHER_KEPT);
+    keep(s, &record);
     return 0;
 }
 

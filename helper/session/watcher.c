@@ -259,6 +259,26 @@ static void watch_shared(const struct watcher_task *task, int pipe)
         lease_end(&lease);
 }
 
+/* Its end of the pipe is open as long as it lives. Of one that somebody else started
+ * nothing is known. */
+static bool is_there(const struct watcher *watcher)
+{
+    struct pollfd fd = {.fd = watcher->pipe};
+
+    return watcher->pipe >= 0 && poll(&fd, 1, 0) == 0;
+}
+
+void watcher_stand_in(const struct watcher *watcher, const struct watcher_task *task,
+                      struct lease *lease)
+{
+    struct record record;
+
+    if (is_there(watcher) || !record_peek(&record, lease))
+        return;
+    lease->make = false;
+    keep(task, lease, &record);
+}
+
 /* fork(2): in the child *in is the pipe's reading end. */
 static pid_t fork_watcher(struct watcher *watcher, int *in, struct error **err)
 {

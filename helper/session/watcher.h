@@ -59,6 +59,11 @@ struct watcher_leader {
 int watcher_start(struct watcher *watcher, const struct watcher_task *task, struct error **err);
 void watcher_tell(struct watcher *watcher, enum watcher_state state);
 
+/* For one who has held a shared container by this lease, and is done: where its creator's
+ * watcher was killed, does the work of that. */
+void watcher_stand_in(const struct watcher *watcher, const struct watcher_task *task,
+                      struct lease *lease);
+
 /* The same for one who hangs the session up in the container, which nobody else
  * would: unless he is told WATCHER_IDLE at its end. */
 int watcher_start_exec(struct watcher *watcher, const struct watcher_exec *exec,
