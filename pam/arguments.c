@@ -44,8 +44,10 @@ static int argument_read(struct arguments *arguments, const char *argument, stru
 int arguments_read(struct arguments *arguments, int argc, const char **argv, struct error **err)
 {
     *arguments = (struct arguments){.config = BERTH_CONFIG};
-    for (int i = 0; i < argc; i++)
-        if (!*err)
-            (void)argument_read(arguments, argv[i], err);
+    /* What stands behind one that isn't known counts all the same. */
+    for (int i = 0; i < argc; i++) {
+        cleanup_error struct error *another = NULL;
+        (void)argument_read(arguments, argv[i], *err ? &another : err);
+    }
     return *err ? -1 : 0;
 }

@@ -92,13 +92,13 @@ void login_free(struct login *login)
     error_clear(&login->wrong);
 }
 
-void login_refuse(const struct login *login, const char *doing, const char *why)
+void login_tell(const struct login *login, const char *doing, const char *why, bool refused)
 {
     cleanup_text struct text plain = {0};
 
     text_display(&plain, why, 1000);
     pam_syslog(login->pamh, LOG_ERR, "user \"%s\": %s: %s", text_str(&login->shown), doing,
                text_str(&plain));
-    if (login->shell)
+    if (refused)
         (void)pam_error(login->pamh, "berth: %s: %s", doing, text_str(&plain));
 }

@@ -31,8 +31,8 @@ void login_free(struct login *login);
 /* The policy; the environment, which libconfuse would look into, is hidden from it. */
 struct policy *login_policy(const struct login *login, struct error **err);
 
-/* One line to the log, and to the user where berth-shell is his. */
-void login_refuse(const struct login *login, const char *doing, const char *why);
+/* One line to the log, and to the user where he is refused. */
+void login_tell(const struct login *login, const char *doing, const char *why, bool refused);
 
 #define cleanup_login __attribute__((cleanup(login_free)))
 

@@ -30,6 +30,7 @@ enum {
     /* s; each of their own waits is shorter, but for the pull of an image. */
     HELPER_S = 900,
     BERTH_S = 60,
+    NSS_S = 20,
     LINE_MAX_LENGTH = 2048,
 };
 
@@ -56,24 +57,55 @@ static int become_user(const struct login *login, struct error **err)
     return 0;
 }
 
-/* Nothing of sshd's goes along: no descriptor, no signal's setting. */
-static void run(const struct program *program, int out)
+static void on_alarm(int number)
 {
-    cleanup_error struct error *err = NULL;
-    sigset_t none;
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    static const char words[] = "berth: the system's user database (NSS) doesn't answer: try "
+                                "again later, or ask the administrator\n";
 
-    if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || chdir("/") < 0)
-        return;
-    if (program->user && become_user(program->user, &err) < 0) {
-        dprintf(2, "berth: %s\n", error_text(err));
-        return;
-    }
-    fd_close_from(3);
+    (void)number;
+    (void)!write(2, words, sizeof words - 1);
+    _exit(1);
+}
+
+static void reset_signals(void)
+{
+    sigset_t none;
+
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* It has sshd's connection still, which a user database that hangs would keep open for
+ * good. */
+static int become_user_in_time(const struct login *login, struct error **err)
+{
+    signal(SIGALRM, on_alarm);
+    alarm(NSS_S);
+    int rc = become_user(login, err);
+    alarm(0);
+    signal(SIGALRM, SIG_DFL);
+    return rc;
+}
+
+/* Nothing of sshd's goes along: no descriptor, no signal's setting. What root runs doesn't
+ * outlive the wait for it (alarm(2): execve(2) keeps it). */
+static void run(const struct program *program, int out)
+{
+    cleanup_error struct error *err = NULL;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || chdir("/") < 0)
+        return;
+    reset_signals();
+    if (program->user && become_user_in_time(program->user, &err) < 0) {
+        dprintf(2, "berth: %s\n", error_text(err));
+        return;
+    }
+    fd_close_from(3);
+    if (!program->user)
+        alarm((unsigned)program->wait_s);
     execve(program->path, program->argv, program->env);
     dprintf(2, "berth: %s: %s\n", program->path, strerror(errno));
 }

@@ -214,17 +214,31 @@ static int network_choose(const struct login *login, const struct policy *policy
     return folder < 0 ? -1 : connection_publish(folder, &opened->connection, err);
 }
 
-static int prepare(const struct login *login, struct opened *opened, struct error **err)
+/* What can't be told counts as forbidden; who has another shell gets in all the same. */
+static bool is_to_forward(const struct login *login, const struct policy *policy)
 {
     cleanup_error struct error *unleft = NULL;
+
+    if (policy)
+        return policy->forwarding && !policy->deny;
+    return login->arguments.forwarding && network_leave(&unleft) < 0;
+}
+
+bool opening_forwards(const struct login *login)
+{
+    cleanup_error struct error *none = NULL;
+    cleanup_policy struct policy *policy = login_policy(login, &none);
+
+    return is_to_forward(login, policy);
+}
+
+static int prepare(const struct login *login, struct opened *opened, struct error **err)
+{
     cleanup_policy struct policy *policy = login_policy(login, err);
 
-    /* What can't be told counts as forbidden; who has another shell gets in all the same. */
-    if (!policy) {
-        opened->forwards = login->arguments.forwarding && network_leave(&unleft) < 0;
+    opened->forwards = is_to_forward(login, policy);
+    if (!policy)
         return -1;
-    }
-    opened->forwards = policy->forwarding && !policy->deny;
     opened->uid = login->account.uid;
     opened->gid = login->account.gid;
     opened->config = strdup(login->arguments.config);

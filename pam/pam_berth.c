@@ -24,8 +24,17 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
  * an administrator whom a pattern matches must get in to mend it. */
 static int refuse(const struct login *login, const char *doing, const struct error *why, int code)
 {
-    login_refuse(login, doing, error_text(why));
+    login_tell(login, doing, error_text(why), login->shell);
     return login->shell ? code : PAM_IGNORE;
+}
+
+/* Who is to forward, whatever his shell: forwards would lead to this machine's own network. */
+static int refuse_session(const struct login *login, const struct error *why, bool forwards)
+{
+    if (!forwards)
+        return refuse(login, "session", why, PAM_SESSION_ERR);
+    login_tell(login, "session", error_text(why), true);
+    return PAM_SESSION_ERR;
 }
 
 static int grant(const struct login *login)
@@ -85,13 +94,13 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
     (void)flags;
     if (!login_read(&login, pamh, argc, argv))
         return PAM_IGNORE;
-    if (login.wrong)
+    if (login.wrong && login.shell)
         return refuse(&login, "session", login.wrong, PAM_SERVICE_ERR);
+    if (login.wrong)
+        return refuse_session(&login, login.wrong, opening_forwards(&login));
     if (opening_make(&login, &forwards, &err) == 0)
         return PAM_SUCCESS;
-    int code = refuse(&login, "session", err, PAM_SESSION_ERR);
-    /* Whatever his shell: forwards would lead to this machine's own network. */
-    return forwards ? PAM_SESSION_ERR : code;
+    return refuse_session(&login, err, forwards);
 }
 
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)

@@ -6,13 +6,36 @@
 #include "policy/connection.h"
 
 #include <arpa/inet.h>
+#include <grp.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
+
+/* --- a user database that never answers, and a clock that runs fast */
+
+static bool nss_hangs;
+
+int initgroups(const char *user, gid_t group)
+{
+    (void)user;
+    (void)group;
+    while (nss_hangs)
+        pause();
+    return 0;
+}
+
+unsigned alarm(unsigned seconds)
+{
+    const struct itimerval when = {.it_value = {.tv_usec = seconds > 0 ? 100000 : 0}};
+
+    return setitimer(ITIMER_REAL, &when, NULL) == 0 ? 0 : 1;
+}
 
 static void test_session_clears_the_environment(void **state)
 {
@@ -245,6 +268,55 @@ static void test_a_file_for_xauth(void **state)
     close(client);
 }
 
+static void refused_to_forward(const char *user, const char *peer, const char *says)
+{
+    pam_handle_t *pamh = application_start("sshd", user);
+
+    if (peer)
+        assert_int_equal(pam_putenv(pamh, peer), PAM_SUCCESS);
+    assert_int_equal(pam_open_session(pamh, 0), PAM_SESSION_ERR);
+    if (!strstr(application.said, says))
+        fail_msg("said \"%s\", in place of: %s", application.said, says);
+    pam_end(pamh, PAM_SUCCESS);
+}
+
+/* Whatever the shell: forwards would lead to this machine. And he hears why. */
+static void test_no_network_no_session(void **state)
+{
+    char peer[128], variable[160];
+    int client, server;
+
+    (void)state;
+    application_need_root();
+    server = accepted(AF_INET, "127.0.0.1", peer, &client);
+    assert_true(server >= 0);
+    snprintf(variable, sizeof variable, "SSH_CONNECTION=%s", peer);
+    application_write_config("defaults { forwarding = container }\n"
+                             "user \"shelled\" {}\nuser \"bash\" {}\n");
+    nss_hangs = true;
+    refused_to_forward("shelled", variable, "user database");
+    refused_to_forward("bash", variable, "user database");
+    nss_hangs = false;
+    refused_to_forward("shelled", NULL, "TCP connection");
+    refused_to_forward("bash", NULL, "TCP connection");
+    application_write_stack("sshd", "no-such debug");
+    refused_to_forward("bash", variable, "no-such");
+    close(server);
+    close(client);
+}
+
+/* Who isn't to forward is let alone, if berth-shell isn't his: he is to mend it. */
+static void test_a_wrong_argument(void **state)
+{
+    (void)state;
+    application_need_root();
+    application_write_stack("sshd", "no-such");
+    pam_handle_t *pamh = application_start("sshd", "bash");
+    assert_int_equal(pam_open_session(pamh, 0), PAM_SUCCESS);
+    assert_string_equal(application.said, "");
+    pam_end(pamh, PAM_SUCCESS);
+}
+
 static void open_with_home(const char *home, int wanted)
 {
     char text[256];
@@ -305,6 +377,8 @@ int main(void)
         cmocka_unit_test_setup(test_a_connection_by_ipv6_is_vouched_for, application_usual),
         cmocka_unit_test_setup(test_a_mapped_connection_is_vouched_for, application_usual),
         cmocka_unit_test_setup(test_a_file_for_xauth, application_usual),
+        cmocka_unit_test_setup(test_no_network_no_session, application_usual),
+        cmocka_unit_test_setup(test_a_wrong_argument, application_usual),
         cmocka_unit_test_setup(test_home, application_usual),
     };
 
