@@ -72,6 +72,7 @@ bool login_read(struct login *login, pam_handle_t *pamh, int argc, const char **
     if (!account_read(login, name)) {
         pam_syslog(pamh, LOG_ERR, "user \"%s\": NSS knows no such account",
                    text_str(&login->shown));
+        login->unknown = true;
         return false;
     }
     if (login->account.uid == 0 && !login->shell)

@@ -16,6 +16,7 @@ struct login {
     struct arguments arguments;
     struct account account; /* borrowed from NSS and PAM, as long as the handle */
     struct text shown;      /* the name as a log may hold it */
+    bool unknown;           /* NSS has no such account any more: nothing else is told of it */
     bool shell;             /* the login shell is the installed berth-shell */
     bool mapped;            /* berth.conf has something for it */
     struct error *unread;   /* or it could not be asked: why */

@@ -92,8 +92,9 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
     bool forwards = false;
 
     (void)flags;
+    /* Where sshd is open for some: he may be one of those whose forwards mustn't end here. */
     if (!login_read(&login, pamh, argc, argv))
-        return PAM_IGNORE;
+        return login.unknown && login.arguments.forwarding ? PAM_SESSION_ERR : PAM_IGNORE;
     if (login.wrong && login.shell)
         return refuse(&login, "session", login.wrong, PAM_SERVICE_ERR);
     if (login.wrong)

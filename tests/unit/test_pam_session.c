@@ -305,6 +305,20 @@ static void test_no_network_no_session(void **state)
     close(client);
 }
 
+/* By a directory that has stopped answering since sshd asked it. */
+static void test_an_account_that_is_gone(void **state)
+{
+    (void)state;
+    application_need_root();
+    pam_handle_t *pamh = application_start("sshd", "gone");
+    assert_int_equal(pam_open_session(pamh, 0), PAM_SUCCESS);
+    pam_end(pamh, PAM_SUCCESS);
+    application_write_stack("sshd", "forwarding");
+    pamh = application_start("sshd", "gone");
+    assert_int_equal(pam_open_session(pamh, 0), PAM_SESSION_ERR);
+    pam_end(pamh, PAM_SUCCESS);
+}
+
 /* Who isn't to forward is let alone, if berth-shell isn't his: he is to mend it. */
 static void test_a_wrong_argument(void **state)
 {
@@ -378,6 +392,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_mapped_connection_is_vouched_for, application_usual),
         cmocka_unit_test_setup(test_a_file_for_xauth, application_usual),
         cmocka_unit_test_setup(test_no_network_no_session, application_usual),
+        cmocka_unit_test_setup(test_an_account_that_is_gone, application_usual),
         cmocka_unit_test_setup(test_a_wrong_argument, application_usual),
         cmocka_unit_test_setup(test_home, application_usual),
     };
