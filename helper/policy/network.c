@@ -15,9 +15,16 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 1024 };
+enum {
+    FILE_MAX = 1024,
+    /* s; written and named at once. */
+    NEW_FILE_AGE = 60,
+};
+
+#define NEW_FILE ".new"
 
 #define FORMAT "berth-network 1\nuid=%u\nkey=%s\nprocess=%d %llu\ninode=%llu\nname=%s\n"
 #define READ_FORMAT                                                                                \
@@ -52,7 +59,7 @@ static int file_write(int folder, const struct network *n, struct error **err)
     int len = snprintf(text, sizeof text, FORMAT, (unsigned)n->uid, n->key, (int)n->pid, n->started,
                        n->inode, n->name);
 
-    snprintf(temporary, sizeof temporary, ".new%d", (int)getpid());
+    snprintf(temporary, sizeof temporary, NEW_FILE "%d", (int)getpid());
     (void)unlinkat(folder, temporary, 0); /* of a namesake that was killed */
     cleanup_fd int fd = openat(folder, temporary,
                                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -142,6 +149,23 @@ void network_forget(const char *runtime_dir, const char *id)
         (void)unlinkat(folder, id, 0);
 }
 
+/* ".new123", whose writer was killed. */
+static bool is_leftover(int folder, const char *name)
+{
+    struct stat st;
+
+    return strncmp(name, NEW_FILE, strlen(NEW_FILE)) == 0 &&
+           fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           time(NULL) - st.st_mtim.tv_sec > NEW_FILE_AGE;
+}
+
+static bool is_over(int folder, const char *name)
+{
+    struct network n;
+
+    return is_id(name) ? !(file_read(&n, folder, name) && lives(&n)) : is_leftover(folder, name);
+}
+
 void network_sweep(const char *runtime_dir)
 {
     cleanup_error struct error *none = NULL;
@@ -149,13 +173,12 @@ void network_sweep(const char *runtime_dir)
     cleanup_fd int copied = folder >= 0 ? fcntl(folder, F_DUPFD_CLOEXEC, 3) : -1;
     DIR *list = copied >= 0 ? fdopendir(copied) : NULL;
     const struct dirent *entry;
-    struct network n;
 
     if (!list)
         return;
     (void)release_fd(&copied);
     while ((entry = readdir(list)))
-        if (is_id(entry->d_name) && !(file_read(&n, folder, entry->d_name) && lives(&n)))
+        if (is_over(folder, entry->d_name))
             (void)unlinkat(folder, entry->d_name, 0);
     closedir(list);
 }

@@ -35,6 +35,13 @@ static int mark_names(const struct session *s, struct json_object *body, struct 
     return 0;
 }
 
+/* For the hash alone: who watches it is another, its guest or a watcher (shared.c). */
+static void mark_forwarding(const struct session *s, struct json_object *body)
+{
+    if (s->policy->forwarding)
+        json_object_object_add(body, "forwarding", json_object_new_boolean(true));
+}
+
 static struct spec_context context_of(const struct session *s)
 {
     return (struct spec_context){.process = s->direct ? SPEC_GUEST : SPEC_KEEPER,
@@ -58,6 +65,8 @@ int creation_policy(const struct session *s, char policy[SPEC_HASH_SIZE], struct
     context.key = "";
     struct json_object *body = spec_make(s->policy, &s->request, &context, err);
     int rc = body ? mark_names(s, body, err) : -1;
+    if (rc == 0)
+        mark_forwarding(s, body);
     if (rc == 0)
         spec_hash(policy, body);
     json_object_put(body);

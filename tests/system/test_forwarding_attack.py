@@ -44,3 +44,15 @@ def test_a_connection_whose_container_ended(world, ways, scope):
             if os.path.exists(f"/proc/{pid}") and ticks(pid) - used > 30}
     assert not busy
     old.close()
+
+
+def test_a_container_of_before_it_was_on(world, ways):
+    """Idle then, and its own guest was to end it: the connection keeps one that it doesn't."""
+    ways.allow(scope="user", linger="3s", forwarding="off")
+    assert ways.login().run("true").returncode == 0
+    ways.allow(scope="user", linger="3s")
+    conn = ways.connect()
+    joined(world)
+    time.sleep(5)
+    assert conn.said(ways.serve(conn)) == b"inside\n"
+    ways.remove()

@@ -176,6 +176,29 @@ static void test_this_machines_own(void **state)
     end(pid, &until);
 }
 
+/* Of a writer that was killed: not as soon as it is there. */
+static void test_what_was_never_named(void **state)
+{
+    const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    struct network n = of(getpid(), 'd');
+    struct error *err = NULL;
+    char path[96];
+
+    (void)state;
+    need_root();
+    assert_int_equal(network_publish(top, &n, &err), 0);
+    snprintf(path, sizeof path, "%s/.new77", folder);
+    cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    network_sweep(top);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(futimens(fd, long_ago), 0);
+    network_sweep(top);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_true(is_noted(&n));
+    network_forget(top, n.id);
+}
+
 static void test_what_is_no_name(void **state)
 {
     static const char *const ids[] = {"", "..", "../connections/x", "abc"};
@@ -218,8 +241,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back),    cmocka_unit_test(test_what_it_is_no_more),
-        cmocka_unit_test(test_this_machines_own), cmocka_unit_test(test_what_is_no_name),
-        cmocka_unit_test(test_what_is_not_whole),
+        cmocka_unit_test(test_this_machines_own), cmocka_unit_test(test_what_was_never_named),
+        cmocka_unit_test(test_what_is_no_name),   cmocka_unit_test(test_what_is_not_whole),
     };
 
     return cmocka_run_group_tests(tests, make, drop);
