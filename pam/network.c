@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <security/pam_ext.h>
@@ -17,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
@@ -297,7 +300,21 @@ int network_enter(const struct login *login, const struct policy *policy,
     return 0;
 }
 
+/* A new network's is down, and sshd's port for a display is on it. */
+static int raise_loopback(void)
+{
+    struct ifreq lo = {.ifr_name = "lo"};
+    cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &lo) < 0)
+        return -1;
+    lo.ifr_flags |= IFF_UP;
+    return ioctl(fd, SIOCSIFFLAGS, &lo);
+}
+
 int network_leave(struct error **err)
 {
-    return unshare(CLONE_NEWNET) < 0 ? error_set(err, errno, "cannot make an empty network") : 0;
+    if (unshare(CLONE_NEWNET) < 0 || raise_loopback() < 0)
+        return error_set(err, errno, "cannot make an empty network");
+    return 0;
 }

@@ -11,8 +11,8 @@
  * `connection` then says. For good: there is no way back. */
 int network_enter(const struct login *login, const struct policy *policy,
                   struct connection *connection, struct error **err);
-/* A network of nobody's, in which there is nothing, for who may not forward where sshd lets
- * all do so. */
+/* A network of nobody's, in which there is nothing but a loopback, for who may not forward
+ * where sshd lets all do so. */
 int network_leave(struct error **err);
 
 #endif

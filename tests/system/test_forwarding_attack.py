@@ -1,15 +1,18 @@
 """Forwarding in the hands of those who would have it lead elsewhere, hold others up or leave
 something behind."""
 import os
+import re
+import subprocess
 import time
 
 import pytest
 
 from harness import procs
-from harness.forwarding import USER, vouched
-from harness.wait import wait_for
+from harness.forwarding import USER, ask, child, listens, vouched
+from harness.wait import became, wait_for
 
 pytestmark = pytest.mark.channels("direct", "attach")
+TWIN = "bt-doortwin"
 
 
 def joined(world, user=USER):
@@ -56,3 +59,42 @@ def test_a_container_of_before_it_was_on(world, ways):
     time.sleep(5)
     assert conn.said(ways.serve(conn)) == b"inside\n"
     ways.remove()
+
+
+@pytest.fixture
+def twin(world, doors, ways):
+    """Another name of the user's uid, in the same Match block."""
+    doors.make(TWIN, extra=["-o", "-u", str(world.uid(USER))])
+    yield TWIN
+    ways.kept.close()
+    became(lambda: not world.containers() and not world.left_files(), 10)
+    subprocess.run(["userdel", "-r", "-f", TWIN], capture_output=True)
+
+
+@pytest.mark.parametrize("scope", ["session", "connection", "user"])
+def test_two_names_of_a_uid(world, ways, twin, scope):
+    """Neither comes into the other's network, though the folder of their locks is one."""
+    ways.allow(scope=scope)
+    first, second = ways.connect(), ways.connect(twin)
+    joined(world)
+    joined(world, twin)
+    port = ways.serve(second)
+    assert second.said(port) == b"inside\n"
+    assert first.said(port) == b""
+    said = vouched(world)
+    assert said[USER]["network"] != said[twin]["network"]
+
+
+def test_the_loopback_of_who_may_not_forward(world, ways):
+    """His network has nothing but that, on which sshd has a display's port, and of which his
+    container knows nothing."""
+    ways.allow(forwarding="off")
+    here, conn = ways.host_server(), ways.connect()
+    port = int(conn.control("forward", "-R", f"0:127.0.0.1:{here.port}"))
+    there = ["nsenter", "-t", str(child(world)), "-n"]
+    got = subprocess.run([*there, "ip", "-o", "link"], capture_output=True, text=True)
+    assert re.fullmatch(r"1: lo: <LOOPBACK,UP,LOWER_UP> [^\n]*\n", got.stdout), got
+    got = subprocess.run([*there, "bash", "-c", ask(port)], capture_output=True)
+    assert got.stdout == b"host\n", got
+    assert conn.run(ask(port)).stdout == b""
+    assert not listens(port)
