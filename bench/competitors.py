@@ -1,6 +1,7 @@
 """Who runs against whom. A local one is an sshd of its own with a ForceCommand;
 any other server comes by a --rival line."""
 import contextlib
+import json
 import os
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ PAM = "berth pam"
 FORWARDS = "berth forwarding"
 RUN = "docker run"
 EXEC = "docker exec"
+LOGGED = "sshd, logged"
+UNLOGGED = "berth, no log"
 
 
 @dataclass
@@ -72,11 +75,14 @@ BERTHS = {
     STANDBY: f'channel = "direct"  standby = {STANDING}',
     SHARED: 'channel = "direct"  scope = "user"  linger = "forever"  pids = 4096',
 }
+# Of sftp alone: what is done stands in no log.
+SILENT = {UNLOGGED: BERTHS[FRESH] + "  sftp_audit = no"}
 # The same, by an sshd that has pam_berth in its stack.
 PAMS = {
     PAM: BERTHS[SHARED],
     FORWARDS: BERTHS[SHARED] + '  forwarding = "container"',
 }
+POLICIES = {**BERTHS, **SILENT, **PAMS}
 OPEN = ["AllowTcpForwarding yes", "GatewayPorts no", "X11Forwarding no"]
 
 
@@ -108,14 +114,18 @@ def _stack(prefix, conf):
             f"session required {module} config={conf}\n")
 
 
-def berth(place, prefix, name, files=False):
-    """With `files` the place's are in the containers."""
+def berth(place, prefix, name, files=False, processor=None):
+    """With `files` the place's are in the containers, which may have a processor that is theirs."""
     helper = os.path.join(prefix, "libexec/berth/berth-session")
     if not os.access(helper, os.F_OK):
         raise SystemExit(f"bench: no {helper}: set --prefix or BERTH_PREFIX to where berth"
                          " is installed, or leave it out with --without")
     short = name.split()[-1] + (".files" if files else "")
     more = f'mounts = {{"{place.files}:/files"}}' if files else ""
+    if processor is not None:
+        short += ".bound"
+        create = {"HostConfig": {"CpusetCpus": str(processor)}}
+        more += f'  create = "{place.write(f"create.{short}", json.dumps(create))}"'
     run = place.path("run." + short)
     os.mkdir(run)
     os.chmod(run, 0o1777)
@@ -123,7 +133,7 @@ def berth(place, prefix, name, files=False):
 runtime_dir = "{run}"
 engine {{ endpoint = "unix://{place.engine.path}" }}
 defaults {{ image = "{IMAGE}"  pull = "never"  {more} }}
-user "{USER}" {{ {BERTHS.get(name) or PAMS[name]} }}
+user "{USER}" {{ {POLICIES[name]} }}
 """)
     port = place.sshd("berth-" + short, [f"ForceCommand exec {helper} --config {conf}",
                                          _set_env(), "MaxSessions 2000",
@@ -161,6 +171,18 @@ def for_files(place, prefix, everybody):
     """Those of them that have the place's files, too."""
     return [berth(place, prefix, c.name, files=True) if c.contained else c for c in everybody
             if c.name in (BARE, ATTACH, FRESH, SHARED)]
+
+
+def for_transfers(place, prefix, everybody, processor):
+    """Those who move the place's files, each with an sshd that was started just now. For what
+    berth logs there is an sshd that logs the same."""
+    names = [c.name for c in everybody]
+    made = [Competitor(BARE, place.sshd("bare.bound"), place.key, contained=False,
+                       files=place.files),
+            Competitor(LOGGED, place.sshd("logged", ["ForceCommand internal-sftp -l INFO"]),
+                       place.key, contained=False, files=place.files)]
+    berths = [n for n in (ATTACH, FRESH) if n in names] + [UNLOGGED] * (FRESH in names)
+    return made + [berth(place, prefix, n, files=True, processor=processor) for n in berths]
 
 
 def assemble(place, prefix, without=(), rivals=()):

@@ -1,5 +1,6 @@
 """The measurements. Each takes one sample of one competitor; interleave() decides
 whose turn it is, so that a machine that slows down slows all of them."""
+import contextlib
 import os
 import random
 import select
@@ -292,6 +293,19 @@ def same_container(competitor, engine, label):
     # The session's own folder goes with it.
     body["HostConfig"]["Mounts"] = [m for m in mounts if m["Target"] != "/.berth/run"]
     return body
+
+
+@contextlib.contextmanager
+def one_processor():
+    """For what is started meanwhile; its number. Who shares one wakes nobody on another, which
+    takes as long as a small file's whole way, now and then (README)."""
+    before = os.sched_getaffinity(0)
+    number = min(before)
+    os.sched_setaffinity(0, {number})
+    try:
+        yield number
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def interleave(rounds, turns, drop):

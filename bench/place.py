@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -49,12 +50,25 @@ def wait_until(condition, seconds, what):
         time.sleep(0.02)
 
 
+# Takes what is logged, and keeps none of it.
+LOG = """
+import os, socket, sys
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+line = bytearray(65536)
+while True:
+    log.recv_into(line)
+"""
+
+
 class Place:
     def __init__(self, engine):
         self.engine = engine
         self.sshds = []
         self.containers = []
-        self.made_user = self.made_run_sshd = self.mounted = False
+        self.log = None
+        self.made_user = self.made_run_sshd = self.made_dev_log = self.mounted = False
         # Not below /tmp: sshd refuses keys under a folder that others can write.
         self.dir = tempfile.mkdtemp(prefix="berth-bench.", dir="/var/lib")
         try:
@@ -66,6 +80,7 @@ class Place:
                 b"root:x:0:0:root:/root:/bin/sh\n"
                 b"%b:x:%d:%d::/:/bin/sh\n" % (USER.encode(), self.uid, self.gid)))
             self._make_files()
+            self._make_log()
             if not os.path.isdir("/run/sshd"):
                 os.mkdir("/run/sshd", 0o755)
                 self.made_run_sshd = True
@@ -117,6 +132,16 @@ class Place:
                         self.files], check=True)
         self.mounted = True
 
+    def _make_log(self):
+        """A log that every sshd here has in /dev/log's place: a machine may have none, and
+        another's would be full of it."""
+        if not os.path.exists("/dev/log"):
+            open("/dev/log", "w").close()
+            self.made_dev_log = True
+        path = self.path("log")
+        self.log = subprocess.Popen([sys.executable, "-c", LOG, path])
+        wait_until(lambda: os.path.exists(path), 10, path)
+
     def sshd(self, name, lines=(), stack=None):
         """Starts an sshd with these lines more; its port. `stack` is its PAM's, which is
         nobody else's."""
@@ -129,13 +154,13 @@ class Place:
             "KbdInteractiveAuthentication no", "UseDNS no", "MaxStartups 100",
             "Subsystem sftp internal-sftp", *lines, ""]))
         log = open(self.path(f"sshd.{name}.log"), "w")
-        argv = ["/usr/sbin/sshd", "-D", "-e", "-f", conf]
+        over = {self.path("log"): "/dev/log"}
         if stack:
-            pam = self.write(f"pam.{name}", stack)
-            argv = ["unshare", "--mount", "sh", "-c",
-                    f"mount --bind {pam} /etc/pam.d/sshd && exec {' '.join(argv)}"]
+            over[self.write(f"pam.{name}", stack)] = "/etc/pam.d/sshd"
+        script = [f"mount --bind {ours} {theirs}" for ours, theirs in over.items()]
+        script.append(f"exec /usr/sbin/sshd -D -e -f {conf}")
         self.sshds.append(subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL,
+            ["unshare", "--mount", "sh", "-c", " && ".join(script)], stdin=subprocess.DEVNULL,
             stdout=log, stderr=log, start_new_session=True))
         log.close()
         wait_until(lambda: self._listens(port), 10, f"sshd at {port}; see {self.dir}")
@@ -176,6 +201,11 @@ class Place:
             for row in self.engine.with_label(f"berth.uid={self.uid}"):
                 self.engine.remove(row["Id"])
             subprocess.run(["userdel", USER], capture_output=True)
+        if self.log:
+            self.log.kill()
+            self.log.wait()
+        if self.made_dev_log:
+            os.unlink("/dev/log")
         if self.mounted:
             subprocess.run(["umount", "-l", self.files], check=True)
         self.engine.remove_image(IMAGE)
