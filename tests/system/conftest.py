@@ -17,8 +17,8 @@ import pytest
 
 sys.dont_write_bytecode = True
 
-from harness import data, doors as doors_module, fresh_root, images, procs  # noqa: E402
-from harness import sshd as sshd_module, users as users_module  # noqa: E402
+from harness import data, doors as doors_module, forwarding, fresh_root, images  # noqa: E402
+from harness import procs, sshd as sshd_module, users as users_module  # noqa: E402
 from harness.client import Client, Login  # noqa: E402
 from harness.engine import Engine  # noqa: E402
 from harness.syslog import Syslog  # noqa: E402
@@ -407,6 +407,23 @@ def doors(session_doors, world):
 def door_sshd(session_doors):
     """The one that most tests use."""
     return session_doors.sshd()
+
+
+@pytest.fixture(scope="session")
+def forwarding_sshd(session_doors):
+    """Lets TCP forwards through, for logins that land in containers, of two users."""
+    session_doors.make(forwarding.OTHER)
+    yield forwarding.make_sshd(session_doors)
+    users_module.remove(forwarding.OTHER)
+
+
+@pytest.fixture
+def ways(doors, forwarding_sshd):
+    """For tests of forwards, with berth.conf that has them end in containers."""
+    it = forwarding.Ways(doors, forwarding_sshd)
+    it.allow()
+    yield it
+    it.close()
 
 
 @pytest.fixture(scope="session")

@@ -151,6 +151,43 @@ def test_a_local_user(root, directory):
 
 
 @pytest.fixture
+def forwards(session_world, root, directory):
+    """Opens a second sshd, which lets anna's through to her container; options of its clients."""
+    configuration = "/root/forwarding.conf"
+    with open(session_world.prefix + "/etc/ssh/sshd_config.d/50-berth.conf.forwarding") as f:
+        opened = f.read().replace("Match Group berth", "Match User anna")
+    berth_conf = session_world.prefix + "/etc/berth/berth.conf"
+    before = root.read(berth_conf)
+    root.write(berth_conf, before + section(
+        "user", {"forwarding": "container", "scope": "user"}, "anna"))
+    root.write(configuration, "UsePAM yes\nPort 2222\nPidFile /run/forwarding.pid\n" +
+               opened)
+    root.run(["/usr/sbin/sshd", "-f", configuration])
+    wait_for(lambda: root.exists("/run/forwarding.pid"), 10, "an sshd that forwards")
+    yield ["-p", "2222", "-o", "HostKeyAlias=127.0.0.1"]
+    root.run("kill $(cat /run/forwarding.pid)")
+    root.write(berth_conf, before)
+
+
+def test_in_the_containers_network(root, directory, forwards):
+    """nslcd is asked by a path, which leads to it from any network."""
+    proc = root.start_ssh("anna", "cat /sites/*/name; id -u; httpd -p 127.0.0.1:8080 -h /sites/a; "
+                                  "echo up; cat", opts=forwards)
+    try:
+        assert [proc.stdout.readline() for _ in range(3)] == [
+            b"site a\n", b"%d\n" % ANNA, b"up\n"], proc.stderr.read()
+        argv = root.ssh_argv("anna", opts=forwards + ["-W", "127.0.0.1:8080"])[:-1]
+        got = root.run(argv, input=b"GET /name HTTP/1.0\r\n\r\n", check=False)
+        assert got.stdout.endswith(b"\r\n\r\nsite a\n"), got
+        # Where the first sshd isn't.
+        argv[argv.index("127.0.0.1:8080")] = "127.0.0.1:22"
+        got = root.run(argv, check=False)
+        assert got.returncode != 0 and got.stdout == b"", got
+    finally:
+        proc.communicate(timeout=20)
+
+
+@pytest.fixture
 def connection(root, directory):
     """options(user): of one more session of an ssh connection that is open already."""
     opened = {}

@@ -4,10 +4,10 @@ import asyncio
 import asyncssh
 
 
-def connected(world, work, user="bt-bash"):
+def connected(world, work, user="bt-bash", port=None):
     """Runs work(connection); its value."""
     async def main():
-        async with asyncssh.connect("127.0.0.1", world.sshd.port, username=user,
+        async with asyncssh.connect("127.0.0.1", port or world.sshd.port, username=user,
                                     client_keys=[world.sshd.key], config=None,
                                     known_hosts=world.sshd.known_hosts) as conn:
             return await asyncio.wait_for(work(conn), 40)

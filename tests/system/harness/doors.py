@@ -77,18 +77,19 @@ class Doors:
         os.chmod(path, 0o755)
         return path
 
-    def stack(self, groups):
-        """The machine's own lines of sshd, and pam_berth's where its manual wants them."""
+    def stack(self, groups, argument=""):
+        """The machine's own lines of sshd, and pam_berth's where its manual wants them; the
+        session line's has that argument."""
         with open("/etc/pam.d/sshd") as f:
             # What it says to a shell on the host is in the way of comparisons.
             own = re.sub(r"(?m)^session.*pam_motd.*\n", "", f.read())
         return (f"auth required {self.module} groups={groups}\n"
                 f"account required {self.module}\n{own}\n"
-                f"session required {self.module}\n")
+                f"session required {self.module} {argument}\n")
 
-    def block(self, users, force=True):
-        """50-berth.conf for these users in place of its group."""
-        path = os.path.join(self.world.prefix, "etc/ssh/sshd_config.d/50-berth.conf")
+    def block(self, users, force=True, variant=""):
+        """50-berth.conf, or a variant of it, for these users in place of its group."""
+        path = os.path.join(self.world.prefix, "etc/ssh/sshd_config.d/50-berth.conf" + variant)
         with open(path) as f:
             text = f.read()
         text = text.replace("Match Group berth", "Match User " + users)
