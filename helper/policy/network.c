@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,12 +73,24 @@ static int file_write(int folder, const struct network *n, struct error **err)
     return 0;
 }
 
-int network_publish(const char *runtime_dir, struct network *n, struct error **err)
+static bool has_ended(int process)
+{
+    struct pollfd fd = {.fd = process, .events = POLLIN};
+
+    return poll(&fd, 1, 0) != 0;
+}
+
+int network_publish(const char *runtime_dir, struct network *n, int process, struct error **err)
 {
     if (!is_id(n->id) || strpbrk(n->name, "\n\r") || !n->name[0])
         return error_set(err, EINVAL, "container %.12s", n->id);
     n->started = process_started(n->pid);
     cleanup_fd int fd = open_namespace(n->pid, &n->inode, err);
+    /* Looked at after both: the pid was nobody else's meanwhile. */
+    if (has_ended(process)) {
+        error_clear(err);
+        return error_set_kind(err, ERROR_LOST, "container %.12s has ended", n->id);
+    }
     cleanup_fd int folder = fd < 0 ? -1
                                    : runtime_open_roots(runtime_dir, &where, true, O_RDONLY, err);
     return folder < 0 ? -1 : file_write(folder, n, err);

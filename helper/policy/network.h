@@ -22,9 +22,10 @@ struct network {
     unsigned long long inode;   /* of the namespace */
 };
 
-/* Notes the container, whose `pid` is its first process for certain: what that process is
- * and has is asked here. As root. */
-int network_publish(const char *runtime_dir, struct network *network, struct error **err);
+/* Notes the container, whose first process is `pid` as long as `process`, a pidfd, has not
+ * ended: what that process is and has is asked here. As root. */
+int network_publish(const char *runtime_dir, struct network *network, int process,
+                    struct error **err);
 
 /* What is known of container `id`. As root; false: nothing. */
 bool network_read(struct network *network, const char *runtime_dir, const char *id);

@@ -80,6 +80,7 @@ static int check_socket(const char *path, struct error **err)
     return 0;
 }
 
+/* The container's first process: a pidfd. */
 static int take(struct network *network, const struct owned *owned, const struct account *account,
                 struct error **err)
 {
@@ -97,7 +98,7 @@ static int take(struct network *network, const struct owned *owned, const struct
                               (int)owned->state.pid);
     network->pid = owned->state.pid;
     memcpy(network->id, owned->state.id, sizeof network->id);
-    return 0;
+    return release_fd(&process);
 }
 
 static int ask(struct network *network, const struct policy *policy, const struct account *account,
@@ -115,10 +116,9 @@ static int ask(struct network *network, const struct policy *policy, const struc
         rc = place_unreached(policy, err);
     if (rc == 0)
         rc = owner_ask(engine, &owner, &owned, err);
-    if (rc == 0)
-        rc = take(network, &owned, account, err);
+    int process = rc == 0 ? take(network, &owned, account, err) : -1;
     engine_free(engine);
-    return rc;
+    return process;
 }
 
 int network_learn(const struct network_task *task, struct error **err)
@@ -136,7 +136,8 @@ int network_learn(const struct network_task *task, struct error **err)
                                                         account->name) >= sizeof network.name)
         return error_set(err, EINVAL, "container \"%s\" of %s", task->key, account->name);
     snprintf(network.key, sizeof network.key, "%s", task->key);
-    if (check_socket(policy->engine.socket, err) < 0 || ask(&network, policy, account, err) < 0)
+    if (check_socket(policy->engine.socket, err) < 0)
         return -1;
-    return network_publish(policy->runtime_dir, &network, err);
+    cleanup_fd int process = ask(&network, policy, account, err);
+    return process < 0 ? -1 : network_publish(policy->runtime_dir, &network, process, err);
 }

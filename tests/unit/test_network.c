@@ -3,6 +3,7 @@
 #include "policy/network.h"
 
 #include "base/file.h"
+#include "base/process.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -87,6 +88,14 @@ static struct network of(pid_t pid, char digit)
     return n;
 }
 
+static int publish(struct network *n, struct error **err)
+{
+    cleanup_fd int process = process_open(n->pid, "", NULL);
+
+    assert_true(process >= 0);
+    return network_publish(top, n, process, err);
+}
+
 static bool is_noted(const struct network *n)
 {
     struct network read;
@@ -107,7 +116,7 @@ static void test_there_and_back(void **state)
     pid_t pid = start(true, &until);
     struct network n = of(pid, 'a');
     assert_false(is_noted(&n));
-    assert_int_equal(network_publish(top, &n, &err), 0);
+    assert_int_equal(publish(&n, &err), 0);
     assert_int_equal(stat(folder, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
     assert_true(network_read(&read, top, n.id));
@@ -149,7 +158,7 @@ static void test_what_it_is_no_more(void **state)
     need_root();
     pid_t pid = start(true, &until);
     struct network n = of(pid, 'a');
-    assert_int_equal(network_publish(top, &n, &err), 0);
+    assert_int_equal(publish(&n, &err), 0);
     struct network later = n, other = n;
     later.started++;
     refused(&later, ERROR_LOST, "has ended");
@@ -161,6 +170,26 @@ static void test_what_it_is_no_more(void **state)
     assert_false(is_noted(&n));
 }
 
+/* Another process has the pid since the engine was asked: what that one has is nobody's. */
+static void test_a_pid_that_is_another_ones(void **state)
+{
+    cleanup_error struct error *err = NULL;
+    int until, others;
+
+    (void)state;
+    need_root();
+    /* The later one has the earlier one's pipe, and keeps it from its end. */
+    pid_t other = start(true, &others);
+    pid_t pid = start(true, &until);
+    struct network n = of(other, 'e');
+    cleanup_fd int process = process_open(pid, "", NULL);
+    end(pid, &until);
+    assert_int_equal(network_publish(top, &n, process, &err), -1);
+    assert_int_equal(error_kind(err), ERROR_LOST);
+    assert_false(is_noted(&n));
+    end(other, &others);
+}
+
 static void test_this_machines_own(void **state)
 {
     struct error *err = NULL;
@@ -170,7 +199,7 @@ static void test_this_machines_own(void **state)
     need_root();
     pid_t pid = start(false, &until);
     struct network n = of(pid, 'b');
-    assert_int_equal(network_publish(top, &n, &err), 0);
+    assert_int_equal(publish(&n, &err), 0);
     refused(&n, ERROR_OTHER, "no network of its own");
     network_forget(top, n.id);
     end(pid, &until);
@@ -186,7 +215,7 @@ static void test_what_was_never_named(void **state)
 
     (void)state;
     need_root();
-    assert_int_equal(network_publish(top, &n, &err), 0);
+    assert_int_equal(publish(&n, &err), 0);
     snprintf(path, sizeof path, "%s/.new77", folder);
     cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
@@ -207,7 +236,7 @@ static void test_what_is_no_name(void **state)
 
     (void)state;
     need_root();
-    assert_int_equal(network_publish(top, &n, &err), -1);
+    assert_int_equal(publish(&n, &err), -1);
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         assert_false(network_read(&read, top, ids[i]));
 }
@@ -224,7 +253,7 @@ static void test_what_is_not_whole(void **state)
 
     (void)state;
     need_root();
-    assert_int_equal(network_publish(top, &n, &err), 0);
+    assert_int_equal(publish(&n, &err), 0);
     snprintf(path, sizeof path, "%s/%s", folder, n.id);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         FILE *f = fopen(path, "w");
@@ -240,9 +269,13 @@ static void test_what_is_not_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_there_and_back),    cmocka_unit_test(test_what_it_is_no_more),
-        cmocka_unit_test(test_this_machines_own), cmocka_unit_test(test_what_was_never_named),
-        cmocka_unit_test(test_what_is_no_name),   cmocka_unit_test(test_what_is_not_whole),
+        cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_what_it_is_no_more),
+        cmocka_unit_test(test_this_machines_own),
+        cmocka_unit_test(test_what_was_never_named),
+        cmocka_unit_test(test_a_pid_that_is_another_ones),
+        cmocka_unit_test(test_what_is_no_name),
+        cmocka_unit_test(test_what_is_not_whole),
     };
 
     return cmocka_run_group_tests(tests, make, drop);
