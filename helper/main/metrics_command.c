@@ -32,7 +32,7 @@ static const char usage[] =
     "2 usage.\n"
     "See berth(8).\n";
 
-enum { KINDS = REQUEST_SFTP + 1 };
+enum { KINDS = REQUEST_KINDS };
 
 /* One user's counts, or all users' together. */
 struct row {

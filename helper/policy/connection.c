@@ -277,19 +277,38 @@ static DIR *folder_list(int folder)
     return list;
 }
 
+static bool find(struct connection *c, DIR *list, int folder, const char *id)
+{
+    const struct dirent *entry;
+
+    while ((entry = readdir(list)))
+        if (file_read(c, folder, entry->d_name) && strcmp(c->id, id) == 0 && sshd_lives(c))
+            return true;
+    return false;
+}
+
+bool connection_find(struct connection *c, const char *runtime_dir, const char *id, uid_t uid)
+{
+    cleanup_error struct error *none = NULL;
+    cleanup_fd int folder = folder_open(runtime_dir, O_RDONLY, &none);
+    DIR *list = folder_list(folder);
+    bool found = list && find(c, list, folder, id) && c->uid == uid;
+
+    if (list)
+        closedir(list);
+    return found;
+}
+
 bool connection_is_over(const char *runtime_dir, const char *id)
 {
     cleanup_error struct error *none = NULL;
     cleanup_fd int folder = folder_open(runtime_dir, O_RDONLY, &none);
     DIR *list = folder_list(folder);
-    const struct dirent *entry;
     struct connection c;
-    bool lives = false;
 
     if (!list)
         return none && error_kind(none) == ERROR_NOT_FOUND;
-    while (!lives && (entry = readdir(list)))
-        lives = file_read(&c, folder, entry->d_name) && strcmp(c.id, id) == 0 && sshd_lives(&c);
+    bool lives = find(&c, list, folder, id);
     closedir(list);
     return !lives;
 }

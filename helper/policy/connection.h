@@ -47,6 +47,11 @@ void connection_withdraw(int folder, const struct connection *connection);
 bool connection_read(struct connection *connection, const char *runtime_dir, const char *peer,
                      uid_t uid);
 
+/* The connection of this id, whose login has this uid. As root; false where there is none,
+ * or its sshd is gone. */
+bool connection_find(struct connection *connection, const char *runtime_dir, const char *id,
+                     uid_t uid);
+
 /* Whether the connection of this id is gone, or its sshd is. As root; false where it
  * can't be told. */
 bool connection_is_over(const char *runtime_dir, const char *id);

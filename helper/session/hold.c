@@ -12,46 +12,59 @@
 #include "session/forwarding.h"
 #include "session/outcome.h"
 #include "session/shared.h"
-#include "session/slots.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
-
-#define HOLDS_FILE "holds"
 
 enum {
     /* One that says nothing for so long may have been paused. */
     SUSPECT_MS = 2000,
 };
 
-/* Each may have a container of its own: as many as there may be sessions. The place is kept
- * by the lock of this process (slots.h). */
-static int take_place(const struct session *s, struct error **err)
+/* What the administrator sees of it. */
+static int tell_register(const struct session *s, struct error **err)
+{
+    const struct request *r = &s->request;
+    struct session_entry entry = {.kind = REQUEST_FORWARD,
+                                  .scope = s->policy->scope,
+                                  .direct = s->direct,
+                                  .running = true,
+                                  .since = s->since};
+
+    snprintf(entry.session, sizeof entry.session, "%s", r->vouched.id);
+    snprintf(entry.user, sizeof entry.user, "%s", r->account.name);
+    snprintf(entry.client, sizeof entry.client, "%s", r->client);
+    snprintf(entry.port, sizeof entry.port, "%s", r->port);
+    snprintf(entry.container, sizeof entry.container, "%s", s->container);
+    return register_write(&s->limits.place, &entry, err);
+}
+
+/* Each may have a container of its own: as many as there may be sessions. */
+static int take_place(struct session *s, struct error **err)
 {
     const struct policy *p = s->policy;
     const char *user = s->request.account.name;
-    unsigned slot, held;
+    struct timespec now;
+    unsigned held;
     cleanup_fd int dir = runtime_open_user(p->runtime_dir, s->request.account.uid, true, err);
+    int rc = dir < 0 ? -1 : register_join_hold(&s->limits.place, dir, p->max_sessions, &held, err);
 
-    if (dir < 0)
+    if (rc < 0)
         return -1;
-    const struct slots slots = {.fd = runtime_open_own(dir, HOLDS_FILE, O_RDWR | O_CREAT),
-                                .size = 1,
-                                .count = REGISTER_SLOTS};
-    if (slots.fd < 0)
-        return error_set(err, errno, "cannot open \"%s\" in the runtime directory", HOLDS_FILE);
-    unsigned most = p->max_sessions < REGISTER_SLOTS ? (unsigned)p->max_sessions : 0;
-    int rc = slots_take(&slots, most, &slot, &held, err);
     if (rc == 0)
-        return error_set(err, 0,
-                         "%s has %u connections that forward already (max_sessions = %lld): end "
-                         "one, or ask the administrator",
-                         user, held, p->max_sessions);
-    return rc < 0 ? error_wrap(err, "\"%s\" in the runtime directory", HOLDS_FILE) : 0;
+        return error_set(
+            err, 0,
+            "%s has %u connections that may forward already (max_sessions = %lld): end "
+            "one, or ask the administrator",
+            user, held, p->max_sessions);
+    clock_gettime(CLOCK_REALTIME, &now);
+    s->since = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return tell_register(s, err);
 }
 
 static int plan(struct session *s, struct error **err)
@@ -207,6 +220,7 @@ int hold_run(const char *config, struct strings *env)
         outcome_tell(error_text(err));
     close_fd(&s.watcher.pipe);
     lease_close(&s.lease);
+    register_leave(&s.limits.place);
     policy_free(s.policy);
     request_free(&s.request);
     return rc < 0 ? OUTCOME_REFUSED : 0;

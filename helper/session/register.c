@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/runtime.h"
+#include "policy/connection.h"
 #include "session/lease.h"
 #include "session/slots.h"
 
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #define REGISTER_FILE "sessions"
+#define HOLDS_FILE    "holds"
 
 /* As it stands in the file. Another layout gets another magic: who reads one of
  * another version then knows only that somebody is there. */
@@ -43,22 +45,34 @@ static struct slots slots_of(int fd)
     return (struct slots){.fd = fd, .size = sizeof(struct slot_record), .count = REGISTER_SLOTS};
 }
 
-int register_join(struct registration *registration, int dir, long long most, unsigned *held,
-                  struct error **err)
+static int join(struct registration *registration, int dir, const char *name, long long most,
+                unsigned *held, struct error **err)
 {
-    cleanup_fd int fd = runtime_open_own(dir, REGISTER_FILE, O_RDWR | O_CREAT);
+    cleanup_fd int fd = runtime_open_own(dir, name, O_RDWR | O_CREAT);
     const struct slots slots = slots_of(fd);
     unsigned limit = most > 0 && most < REGISTER_SLOTS ? (unsigned)most : 0;
 
     *registration = (struct registration){.fd = -1};
     if (fd < 0)
-        return error_set(err, errno, "cannot open the register of sessions \"%s\"", REGISTER_FILE);
+        return error_set(err, errno, "cannot open the register of sessions \"%s\"", name);
     int rc = slots_take(&slots, limit, &registration->slot, held, err);
     if (rc < 0)
-        return error_wrap(err, "register of sessions \"%s\"", REGISTER_FILE);
+        return error_wrap(err, "register of sessions \"%s\"", name);
     if (rc > 0)
         registration->fd = release_fd(&fd);
     return rc;
+}
+
+int register_join(struct registration *registration, int dir, long long most, unsigned *held,
+                  struct error **err)
+{
+    return join(registration, dir, REGISTER_FILE, most, held, err);
+}
+
+int register_join_hold(struct registration *registration, int dir, long long most, unsigned *held,
+                       struct error **err)
+{
+    return join(registration, dir, HOLDS_FILE, most, held, err);
 }
 
 int register_write(const struct registration *registration, const struct session_entry *entry,
@@ -102,13 +116,14 @@ static void copy_text(char *to, size_t size, const char *from, size_t most)
 }
 
 /* A record of the one who holds the slot now, not of who had it before. */
-static bool read_entry(int fd, unsigned slot, pid_t pid, struct session_entry *entry)
+static bool read_entry(int fd, unsigned slot, bool holds, pid_t pid, struct session_entry *entry)
 {
     struct slot_record record;
 
     if (pread(fd, &record, sizeof record, (off_t)(slot * sizeof record)) != sizeof record ||
         memcmp(record.magic, magic, sizeof magic) != 0 || record.pid != pid ||
-        record.kind > REQUEST_SFTP || record.scope > SCOPE_USER)
+        record.kind >= REQUEST_KINDS || (record.kind == REQUEST_FORWARD) != holds ||
+        record.scope > SCOPE_USER)
         return false;
     *entry = (struct session_entry){.since = record.since,
                                     .kind = (enum request_kind)record.kind,
@@ -129,23 +144,28 @@ struct reading {
     uid_t uid;
     int fd;
     const char *runtime_dir;
+    bool holds;
 };
 
 static bool visit_slot(void *data, unsigned slot, pid_t pid)
 {
     const struct reading *reading = data;
-    struct registered registered = {
-        .uid = reading->uid, .pid = pid, .fd = reading->fd, .slot = slot};
+    struct registered registered = {.uid = reading->uid,
+                                    .pid = pid,
+                                    .fd = reading->fd,
+                                    .slot = slot,
+                                    .holds = reading->holds,
+                                    .runtime_dir = reading->runtime_dir};
 
-    registered.known = read_entry(reading->fd, slot, pid, &registered.entry);
+    registered.known = read_entry(reading->fd, slot, reading->holds, pid, &registered.entry);
     reading->reader->visit(reading->reader->data, &registered);
     return true;
 }
 
-static int read_user(struct reading *reading, int dir, struct error **err)
+static int read_file(struct reading *reading, int dir, const char *name, struct error **err)
 {
     struct stat st;
-    cleanup_fd int fd = runtime_open_file(dir, REGISTER_FILE, O_RDONLY);
+    cleanup_fd int fd = runtime_open_file(dir, name, O_RDONLY);
     const struct slots slots = slots_of(fd);
 
     if (fd < 0 && errno == ENOENT)
@@ -161,19 +181,31 @@ static int read_user(struct reading *reading, int dir, struct error **err)
                : 0;
 }
 
+static void read_user(struct reading *reading, int dir, const char *name)
+{
+    cleanup_error struct error *err = NULL;
+
+    if (read_file(reading, dir, name, &err) == 0)
+        return;
+    error_wrap(&err, "%s/%u/%s", reading->runtime_dir, (unsigned)reading->uid, name);
+    reading->reader->failed(reading->reader->data, error_text(err));
+}
+
 void register_read(const char *runtime_dir, uid_t uid, const struct register_reader *reader)
 {
-    struct reading reading = {.reader = reader, .uid = uid, .fd = -1};
+    struct reading reading = {.reader = reader, .uid = uid, .fd = -1, .runtime_dir = runtime_dir};
     cleanup_error struct error *err = NULL;
     cleanup_fd int dir = runtime_open_user(runtime_dir, uid, false, &err);
 
     if (dir < 0 && error_kind(err) == ERROR_NOT_FOUND)
         return;
-    if (dir >= 0 && read_user(&reading, dir, &err) == 0)
+    if (dir < 0) {
+        reader->failed(reader->data, error_text(err));
         return;
-    if (dir >= 0)
-        error_wrap(&err, "%s/%u/%s", runtime_dir, (unsigned)uid, REGISTER_FILE);
-    reader->failed(reader->data, error_text(err));
+    }
+    read_user(&reading, dir, REGISTER_FILE);
+    reading.holds = true;
+    read_user(&reading, dir, HOLDS_FILE);
 }
 
 static void visit_user(void *data, uid_t uid)
@@ -201,7 +233,22 @@ static bool has_uid(pid_t pid, uid_t uid)
     return process_status(pid, &owner, &parent) && owner == uid;
 }
 
-int register_open_helper(const struct registered *registered, struct error **err)
+static int open_sshd(const struct registered *registered, struct error **err)
+{
+    struct connection c;
+
+    if (!registered->known ||
+        !connection_find(&c, registered->runtime_dir, registered->entry.session, registered->uid))
+        return error_set(err, 0, "process %d doesn't tell whose connection it is for",
+                         (int)registered->pid);
+    cleanup_fd int fd = process_open(c.sshd, "", NULL);
+    /* Only now it can't be another's pid. */
+    if (fd < 0 || process_started(c.sshd) != c.started)
+        return error_set_kind(err, ERROR_NOT_FOUND, "it has ended");
+    return release_fd(&fd);
+}
+
+static int open_holder(const struct registered *registered, struct error **err)
 {
     const struct slots slots = slots_of(registered->fd);
     pid_t pid = registered->pid;
@@ -219,4 +266,13 @@ int register_open_helper(const struct registered *registered, struct error **err
     if (!has_uid(pid, registered->uid))
         return error_set(err, 0, "process %d isn't uid %u's", (int)pid, (unsigned)registered->uid);
     return release_fd(&fd);
+}
+
+int register_open_helper(const struct registered *registered, struct error **err)
+{
+    cleanup_fd int holder = open_holder(registered, err);
+
+    if (holder < 0 || !registered->holds)
+        return release_fd(&holder);
+    return open_sshd(registered, err);
 }

@@ -1,4 +1,5 @@
-/* Who is in: a user's living sessions, in RUNTIME/UID/sessions. Each has a slot, in
+/* Who is in: a user's living sessions, in RUNTIME/UID/sessions, and in RUNTIME/UID/holds the
+ * connections that may forward (hold.h). Each has a slot, in
  * which it writes what is to be told of it, and which is its own as long as the
  * helper's lock is on it (slots.h). The file is the user's: what root reads there
  * is hostile, but for who holds a lock. */
@@ -43,6 +44,10 @@ struct registration {
  * there are. */
 int register_join(struct registration *registration, int dir, long long most, unsigned *held,
                   struct error **err);
+/* The same for a connection that may forward, of which as many may be there beside the
+ * sessions. Its `session` is pam_berth's id of the connection. */
+int register_join_hold(struct registration *registration, int dir, long long most, unsigned *held,
+                       struct error **err);
 /* Writes what is to be told, again where it has changed. */
 int register_write(const struct registration *registration, const struct session_entry *entry,
                    struct error **err);
@@ -56,6 +61,8 @@ struct registered {
     struct session_entry entry;
     int fd; /* the register, to ask again */
     unsigned slot;
+    bool holds;              /* of a connection that may forward */
+    const char *runtime_dir; /* borrowed */
 };
 typedef void register_visit(void *data, const struct registered *registered);
 
@@ -71,8 +78,9 @@ void register_read(const char *runtime_dir, uid_t uid, const struct register_rea
 int register_read_all(const char *runtime_dir, const struct register_reader *reader,
                       struct error **err);
 
-/* A pidfd of the session's helper: who holds the slot still, and has the user's uid.
- * -1 where it is gone, or isn't what it seemed. */
+/* A pidfd of the session's helper: who holds the slot still, and has the user's uid; of a
+ * connection its sshd's, as root has noted it (connection.h): its end is that of the
+ * forwards. -1 where it is gone, or isn't what it seemed. */
 int register_open_helper(const struct registered *registered, struct error **err);
 
 #endif

@@ -27,7 +27,7 @@ const char *request_getenv(const struct request *request, const char *name)
 
 const char *request_kind_name(enum request_kind kind)
 {
-    static const char *const names[] = {"shell", "exec", "sftp"};
+    static const char *const names[] = {"shell", "exec", "sftp", "forward"};
 
     return names[kind];
 }

@@ -11,7 +11,13 @@
 #include <sys/ioctl.h>
 #include <sys/types.h>
 
-enum request_kind { REQUEST_SHELL, REQUEST_EXEC, REQUEST_SFTP };
+enum request_kind {
+    REQUEST_SHELL,
+    REQUEST_EXEC,
+    REQUEST_SFTP,
+    REQUEST_FORWARD, /* none: a connection that may forward (hold.h) */
+};
+enum { REQUEST_KINDS = REQUEST_FORWARD + 1 };
 
 /* "SHA256:" and 43 digits. */
 enum { REQUEST_KEY_SIZE = 64 };
@@ -51,7 +57,7 @@ void request_free(struct request *request);
 const char *request_getenv(const struct request *request, const char *name);
 /* Whether its command is the server that mosh(1) starts over ssh. */
 bool request_is_mosh(const struct request *request);
-/* "shell", "exec" or "sftp". */
+/* "shell", "exec", "sftp" or "forward". */
 const char *request_kind_name(enum request_kind kind);
 
 #endif

@@ -49,6 +49,28 @@ def test_a_connection_whose_container_ended(world, ways, scope):
     old.close()
 
 
+@pytest.mark.parametrize("scope", ["session", "connection", "user"])
+def test_the_administrator_sees_and_ends_it(world, ways, scope):
+    """Without a session there is a connection all the same."""
+    ways.allow(scope=scope, max_sessions="1")
+    conn = ways.connect()
+    joined(world)
+    port = ways.serve(conn)
+    ident = vouched(world)[USER]["id"]
+    rows = {row["kind"]: row for row in world.present(USER)}
+    assert set(rows) == {"forward", "exec"}
+    held = rows["forward"]
+    assert (held["session"], held["scope"], held["client"], held["state"]) == \
+        (ident, "user" if scope == "user" else "connection", "127.0.0.1", "running")
+    assert held["container"] in [row["Names"][0].lstrip("/") for row in world.containers()]
+    assert conn.said(port) == b"inside\n"
+    got = world.berth("kill", ident)
+    assert (got.returncode, got.stdout, got.stderr) == (0, f"{ident} ({USER}): ended\n1 ended\n", "")
+    conn.ends()
+    wait_for(lambda: not world.containers(), 10, "its containers gone")
+    assert world.present(USER) == []
+
+
 def test_a_container_of_before_it_was_on(world, ways):
     """Idle then, and its own guest was to end it: the connection keeps one that it doesn't."""
     ways.allow(scope="user", linger="3s", forwarding="off")

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/runtime.h"
+#include "policy/connection.h"
 #include "session/slots.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@
 #include <cmocka.h>
 
 static char top[] = "/tmp/berth-register-XXXXXX";
-static char own[64], file[80];
+static char own[64], file[80], holds_file[80], connections[80];
 
 static int make(void **state)
 {
@@ -33,6 +34,8 @@ static int make(void **state)
         return -1;
     snprintf(own, sizeof own, "%s/%u", top, (unsigned)getuid());
     snprintf(file, sizeof file, "%s/sessions", own);
+    snprintf(holds_file, sizeof holds_file, "%s/holds", own);
+    snprintf(connections, sizeof connections, "%s/" CONNECTION_FOLDER, top);
     return 0;
 }
 
@@ -40,6 +43,8 @@ static int drop(void **state)
 {
     (void)state;
     unlink(file);
+    unlink(holds_file);
+    rmdir(connections);
     rmdir(own);
     return rmdir(top);
 }
@@ -75,7 +80,9 @@ static struct other other_joins(int dir, long long most, const struct session_en
         struct error *err = NULL;
         unsigned held;
         close(down[1]);
-        said = (char)('0' + register_join(&place, dir, most, &held, &err));
+        bool holds = entry && entry->kind == REQUEST_FORWARD;
+        said = (char)('0' + (holds ? register_join_hold(&place, dir, most, &held, &err)
+                                   : register_join(&place, dir, most, &held, &err)));
         if (said == '1' && entry && register_write(&place, entry, &err) < 0)
             said = 'w';
         (void)!write(up[1], &said, 1);
@@ -470,6 +477,66 @@ static void test_the_helper_behind_a_slot(void **state)
     close(seen.last.fd);
 }
 
+static void refused(const struct registered *registered, const char *says)
+{
+    struct error *err = NULL;
+
+    assert_int_equal(register_open_helper(registered, &err), -1);
+    if (!strstr(error_text(err), says))
+        fail_msg("%s", error_text(err));
+    error_clear(&err);
+}
+
+/* Its end is sshd's, and only root says which one that is. */
+static void test_a_connection_that_may_forward(void **state)
+{
+    cleanup_fd int dir = user_dir();
+    struct session_entry entry = example;
+    struct error *err = NULL;
+    struct connection c = {.id = "9f8e7d6c5b4a3921",
+                           .name = "alice",
+                           .uid = getuid(),
+                           .peer = "192.0.2.7 50022 192.0.2.1 22"};
+
+    (void)state;
+    entry.kind = REQUEST_FORWARD;
+    struct other session = other_joins(dir, 1, &example);
+    struct other other = other_joins(dir, 1, &entry);
+    struct seen seen = look();
+    assert_int_equal(seen.count, 2);
+    assert_true(seen.last.known && seen.last.holds);
+    assert_int_equal(seen.last.entry.kind, REQUEST_FORWARD);
+    seen.last.fd = open(holds_file, O_RDONLY);
+    refused(&seen.last, "doesn't tell whose connection");
+
+    pid_t sshd = fork();
+    if (sshd == 0) {
+        pause();
+        _exit(0);
+    }
+    c.sshd = sshd;
+    c.started = process_started(sshd);
+    cleanup_fd int folder = connection_folder(top, &err);
+    assert_int_equal(connection_publish(folder, &c, &err), 0);
+    int fd = register_open_helper(&seen.last, &err);
+    assert_true(fd >= 0);
+    assert_int_equal(process_signal(fd, SIGTERM), 0);
+    assert_int_equal(waitpid(sshd, NULL, 0), sshd);
+    close(fd);
+    refused(&seen.last, "doesn't tell whose connection");
+
+    /* Another one's. */
+    c.uid++;
+    c.sshd = getpid();
+    c.started = process_started(getpid());
+    assert_int_equal(connection_publish(folder, &c, &err), 0);
+    refused(&seen.last, "doesn't tell whose connection");
+    connection_withdraw(folder, &c);
+    close(seen.last.fd);
+    other_dies(&other);
+    other_dies(&session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_more_than_there_are),
         cmocka_unit_test(test_a_race),
         cmocka_unit_test(test_the_helper_behind_a_slot),
+        cmocka_unit_test(test_a_connection_that_may_forward),
     };
 
     return cmocka_run_group_tests(tests, make, drop);
