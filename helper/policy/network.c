@@ -138,15 +138,12 @@ int network_open(const struct network *n, struct error **err)
 
     if (here < 0)
         return -1;
-    /* Looked at after it was opened: it was that process's, whoever has the pid since. */
-    if (!lives(n)) {
+    /* Looked at after it was opened: it was that process's, whoever has the pid since. One
+     * that has ended and isn't reaped yet has none. */
+    if (fd < 0 || !lives(n) || inode != n->inode) {
         error_clear(err);
         return error_set_kind(err, ERROR_LOST, "container %.12s has ended", n->id);
     }
-    if (fd < 0)
-        return -1;
-    if (inode != n->inode)
-        return error_set_kind(err, ERROR_LOST, "container %.12s has ended", n->id);
     if (inode == own)
         return error_set(err, 0, "container %.12s has no network of its own but this machine's",
                          n->id);
