@@ -219,11 +219,11 @@ def test_another_policy_replaces_an_idle_container(world, login):
 
 
 def test_replace_never(world, login):
-    configure(world, linger="1s", replace="never")
+    configure(world, linger="5s", replace="never")
     first = hostname(login)
-    configure(world, linger="1s", replace="never", pids="77")
+    configure(world, linger="5s", replace="never", pids="77")
     assert hostname(login) == first
-    gone(world, 5)
+    gone(world, 15)
 
 
 CHANGING = "berth-test/changing"
