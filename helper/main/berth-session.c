@@ -146,8 +146,11 @@ int main(int argc, char **argv)
     if (marked)
         unmark_environment(&env);
     openlog("berth-session", LOG_PID, LOG_AUTHPRIV);
-    struct session_end end = holds ? (struct session_end){.status = hold_run(config, &env)}
-                                   : session_run(config, &env);
+    struct session_end end = {0};
+    if (holds)
+        end.status = hold_run(config, &env);
+    else
+        end = session_run(config, &env);
     strings_free(&env);
     if (end.signal)
         end_by(end.signal);

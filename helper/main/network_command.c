@@ -23,8 +23,9 @@ static const char usage[] =
     "Exit status: 0; 1 where it can't be told, said on stderr; 2 usage.\n"
     "See berth(8), pam_berth(8).\n";
 
-static int run(struct network_task *task, const char *user)
+static int run(const struct network_task *wanted, const char *user)
 {
+    struct network_task task = *wanted;
     cleanup_error struct error *err = NULL;
     cleanup_person struct person person = {0};
 
@@ -34,8 +35,8 @@ static int run(struct network_task *task, const char *user)
     }
     /* sshd, which waits for it, has asked NSS for the same. */
     if (person_by_name(&person, user, &err) == 0) {
-        task->account = &person.account;
-        if (network_learn(task, &err) == 0)
+        task.account = &person.account;
+        if (network_learn(&task, &err) == 0)
             return 0;
     }
     command_say(NAME, error_text(err));
