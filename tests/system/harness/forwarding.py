@@ -217,8 +217,8 @@ def opened(transport, port, host="127.0.0.1"):
 def make_sshd(doors, argument="forwarding", options="", **kw):
     """Its 50-berth.conf is the variant that lets TCP forwards through, for MATCH in place of the
     group. `argument` is that of pam_berth's session line."""
-    return doors.sshd(options=options + doors.block(MATCH, variant=".forwarding"), name="forwarding",
-                      stack=doors.stack(doors.world.group_name(), argument), **kw)
+    return doors.sshd(name="forwarding", stack=doors.stack(doors.world.group_name(), argument),
+                      options=options + doors.block(MATCH, variant=".forwarding"), **kw)
 
 
 class Ways:
