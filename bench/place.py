@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import uuid
 
 USER = "berth-bench"
 IMAGE = "berth-bench:busybox"
@@ -156,6 +157,8 @@ class Place:
         log = open(self.path(f"sshd.{name}.log"), "w")
         over = {self.path("log"): "/dev/log"}
         if stack:
+            # Another machine to berth: one user's containers of two of these have one name.
+            over[self.write(f"machine.{name}", uuid.uuid4().hex + "\n")] = "/etc/machine-id"
             over[self.write(f"pam.{name}", stack)] = "/etc/pam.d/sshd"
         script = [f"mount --bind {ours} {theirs}" for ours, theirs in over.items()]
         script.append(f"exec /usr/sbin/sshd -D -e -f {conf}")
