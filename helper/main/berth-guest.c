@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include "base/file.h"
-#include "guest/ahead.h"
 #include "guest/creator.h"
 #include "guest/guest.h"
 
@@ -80,7 +79,6 @@ int main(int argc, char **argv)
     default_signals();
     block_signals();
     raise_limit(&setting.files);
-    ahead_start();
     if (creator_meet(&creator, &err) < 0)
         return fail(error_text(err));
     setting.grace = creator.listen.grace;
