@@ -22,7 +22,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #define HELPER BERTH_LIBEXECDIR "/berth-session"
@@ -137,24 +136,16 @@ static int start(const struct program *program, int *out, struct error **err)
     return 0;
 }
 
-static long long now_s(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
 /* Its first line, without the end of it; "" where it ended without one. */
 static int read_line(int fd, int wait_s, char line[LINE_MAX_LENGTH], struct error **err)
 {
-    const long long end = now_s() + wait_s;
+    const long long end = now_ms() + wait_s * 1000LL;
     size_t len = 0;
 
     for (;;) {
         struct pollfd slot = {.fd = fd, .events = POLLIN};
-        long long left = end - now_s();
-        int n = left > 0 ? poll(&slot, 1, (int)left * 1000) : 0;
+        long long left = end - now_ms();
+        int n = left > 0 ? poll(&slot, 1, (int)left) : 0;
         if (n == 0)
             return error_set(err, ETIMEDOUT, "no answer in %d s", wait_s);
         ssize_t got = n < 0 ? -1 : read(fd, line + len, LINE_MAX_LENGTH - 1 - len);

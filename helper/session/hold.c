@@ -18,7 +18,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -26,30 +25,11 @@ enum {
     SUSPECT_MS = 2000,
 };
 
-/* What the administrator sees of it. */
-static int tell_register(const struct session *s, struct error **err)
-{
-    const struct request *r = &s->request;
-    struct session_entry entry = {.kind = REQUEST_FORWARD,
-                                  .scope = s->policy->scope,
-                                  .direct = s->direct,
-                                  .running = true,
-                                  .since = s->since};
-
-    snprintf(entry.session, sizeof entry.session, "%s", r->vouched.id);
-    snprintf(entry.user, sizeof entry.user, "%s", r->account.name);
-    snprintf(entry.client, sizeof entry.client, "%s", r->client);
-    snprintf(entry.port, sizeof entry.port, "%s", r->port);
-    snprintf(entry.container, sizeof entry.container, "%s", s->container);
-    return register_write(&s->limits.place, &entry, err);
-}
-
 /* Each may have a container of its own: as many as there may be sessions. */
 static int take_place(struct session *s, struct error **err)
 {
     const struct policy *p = s->policy;
     const char *user = s->request.account.name;
-    struct timespec now;
     unsigned held;
     cleanup_fd int dir = runtime_open_user(p->runtime_dir, s->request.account.uid, true, err);
     int rc = dir < 0 ? -1 : register_join_hold(&s->limits.place, dir, p->max_sessions, &held, err);
@@ -62,9 +42,7 @@ static int take_place(struct session *s, struct error **err)
             "%s has %u connections that may forward already (max_sessions = %lld): end "
             "one, or ask the administrator",
             user, held, p->max_sessions);
-    clock_gettime(CLOCK_REALTIME, &now);
-    s->since = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    return tell_register(s, err);
+    return session_register(s, true, err);
 }
 
 static int plan(struct session *s, struct error **err)

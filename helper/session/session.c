@@ -16,7 +16,6 @@
 #include "session/monitor.h"
 #include "session/network.h"
 #include "session/outcome.h"
-#include "session/sftp.h"
 #include "session/sftp_refusal.h"
 
 #include <inttypes.h>
@@ -99,18 +98,23 @@ int session_plan(struct session *s, struct error **err)
     return choose_key(s, err);
 }
 
-/* What the administrator sees of it. */
-static int tell_register(const struct session *s, bool running, struct error **err)
+int session_register(struct session *s, bool running, struct error **err)
 {
     const struct request *r = &s->request;
-    struct session_entry entry = {.kind = r->kind,
+    struct timespec now;
+
+    if (s->since == 0) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        s->since = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    }
+    struct session_entry entry = {.kind = s->holds ? REQUEST_FORWARD : r->kind,
                                   .tty = r->tty,
                                   .scope = s->policy->scope,
                                   .direct = s->direct,
                                   .running = running,
                                   .since = s->since};
 
-    snprintf(entry.session, sizeof entry.session, "%s", r->session);
+    snprintf(entry.session, sizeof entry.session, "%s", s->holds ? r->vouched.id : r->session);
     snprintf(entry.user, sizeof entry.user, "%s", r->account.name);
     snprintf(entry.client, sizeof entry.client, "%s", r->client);
     snprintf(entry.port, sizeof entry.port, "%s", r->port);
@@ -121,7 +125,6 @@ static int tell_register(const struct session *s, bool running, struct error **e
 static int enrol(struct session *s, int dir, struct error **err)
 {
     cleanup_fd int own = -1;
-    struct timespec now;
 
     /* It could not be opened before: why, is said now. */
     if (dir < 0)
@@ -130,9 +133,7 @@ static int enrol(struct session *s, int dir, struct error **err)
     if (dir < 0 ||
         limits_admit(&s->limits, s->policy, s->request.account.name, dir, &s->cause, err) < 0)
         return -1;
-    clock_gettime(CLOCK_REALTIME, &now);
-    s->since = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    return tell_register(s, false, err);
+    return session_register(s, false, err);
 }
 
 /* What refuses by the policy, without the engine. */
@@ -199,7 +200,7 @@ void session_begun(struct session *s)
 
     s->running = true;
     /* It may be another container than it was to be. */
-    (void)tell_register(s, true, &ignored);
+    (void)session_register(s, true, &ignored);
     metrics_started(s->metrics, now_ms() - s->began);
     monitor_know(&s->request);
     auth_info_know(&s->request);

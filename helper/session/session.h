@@ -62,6 +62,8 @@ int session_plan(struct session *s, struct error **err);
 void session_connection_key(const struct session *s, char key[LEASE_SESSION_SIZE]);
 /* The container is the one of this key (lease.h). */
 void session_place(struct session *s, const char *key);
+/* What the administrator sees of it, in its place of the register (register.h). */
+int session_register(struct session *s, bool running, struct error **err);
 /* Starts the watcher of s->lease, which is held. */
 int session_watch(struct session *s, struct error **err);
 /* For a container of the session's own: from here on it lives, and whoever kills

@@ -42,7 +42,7 @@ def test_a_connection_whose_container_ended(world, ways, scope):
     got = old.run("echo in", timeout=30)
     assert got.returncode == 254 and b"connect again" in got.stderr, got
     before = {row[0]: ticks(row[0]) for row in procs.of_users({world.uid(USER)})}
-    time.sleep(1)
+    time.sleep(1)       # in which they have nothing to do
     busy = {pid for pid, used in before.items()
             if os.path.exists(f"/proc/{pid}") and ticks(pid) - used > 30}
     assert not busy
@@ -78,7 +78,7 @@ def test_a_container_of_before_it_was_on(world, ways):
     ways.allow(scope="user", linger="3s")
     conn = ways.connect()
     joined(world)
-    time.sleep(5)
+    time.sleep(5)       # past the time after which its own guest would have ended it
     assert conn.said(ways.serve(conn)) == b"inside\n"
     ways.remove()
 
