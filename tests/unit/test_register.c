@@ -441,11 +441,16 @@ static void test_a_race(void **state)
         waitpid(pids[i], NULL, 0);
 }
 
-static void test_the_helper_behind_a_slot(void **state)
+static void skip_without_pidfds(void)
 {
     cleanup_fd int self = process_open(getpid(), "", NULL);
     if (self < 0 && errno == ENOSYS)
-        skip(); /* valgrind 3.19 has no pidfds */
+        skip(); /* valgrind 3.19 has none */
+}
+
+static void test_the_helper_behind_a_slot(void **state)
+{
+    skip_without_pidfds();
     cleanup_fd int dir = user_dir();
     struct other other = other_joins(dir, 0, &example);
     struct seen seen = look();
@@ -490,6 +495,7 @@ static void refused(const struct registered *registered, const char *says)
 /* Its end is sshd's, and only root says which one that is. */
 static void test_a_connection_that_may_forward(void **state)
 {
+    skip_without_pidfds();
     cleanup_fd int dir = user_dir();
     struct session_entry entry = example;
     struct error *err = NULL;
