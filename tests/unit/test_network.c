@@ -20,6 +20,8 @@
 
 #include <cmocka.h>
 
+#include "pidfds.h"
+
 static char top[] = "/tmp/berth-network-XXXXXX";
 static char folder[64];
 
@@ -41,6 +43,7 @@ static void need_root(void)
 {
     if (getuid() != 0)
         skip(); /* what is noted is root's */
+    skip_without_pidfds();
 }
 
 /* A process in a network of its own, or in this one; *until is its end's. */

@@ -24,6 +24,8 @@
 
 #include <cmocka.h>
 
+#include "pidfds.h"
+
 static char top[] = "/tmp/berth-register-XXXXXX";
 static char own[64], file[80], holds_file[80], connections[80];
 
@@ -439,13 +441,6 @@ static void test_a_race(void **state)
     close(hold[1]);
     for (int i = 0; i < RACERS; i++)
         waitpid(pids[i], NULL, 0);
-}
-
-static void skip_without_pidfds(void)
-{
-    cleanup_fd int self = process_open(getpid(), "", NULL);
-    if (self < 0 && errno == ENOSYS)
-        skip(); /* valgrind 3.19 has none */
 }
 
 static void test_the_helper_behind_a_slot(void **state)
