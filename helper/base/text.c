@@ -18,7 +18,7 @@ static bool text_reserve(struct text *t, size_t more)
     size_t need = t->len + more + 1;
     if (need <= t->size)
         return true;
-    size_t size = t->size ? t->size : 64;
+    size_t size = t->size ? t->size : 256;
     while (size < need)
         size *= 2;
     char *data = realloc(t->data, size);
@@ -47,18 +47,23 @@ void text_puts(struct text *t, const char *s)
 
 void text_printf(struct text *t, const char *fmt, ...)
 {
-    va_list ap;
-    char *s = NULL;
+    va_list ap, again;
 
-    va_start(ap, fmt);
-    int len = vasprintf(&s, fmt, ap);
-    va_end(ap);
-    if (len < 0) {
-        t->failed = true;
+    if (!text_reserve(t, 0))
         return;
-    }
-    text_add(t, s, (size_t)len);
-    free(s);
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int len = vsnprintf(t->data + t->len, t->size - t->len, fmt, ap);
+    va_end(ap);
+    if (len < 0)
+        t->failed = true;
+    else if ((size_t)len >= t->size - t->len && text_reserve(t, (size_t)len))
+        len = vsnprintf(t->data + t->len, t->size - t->len, fmt, again);
+    va_end(again);
+    if (t->failed)
+        t->data[t->len] = '\0';
+    else
+        t->len += (size_t)len;
 }
 
 /* Length of the UTF-8 character that starts at `s`, 0 where none does. */
@@ -130,6 +135,16 @@ static bool is_control(const unsigned char *p, size_t n)
            (p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf);
 }
 
+/* How many bytes from `p` on stand for themselves wherever they stand. */
+static size_t plain_length(const unsigned char *p, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
+        n++;
+    return n;
+}
+
 static void escape(struct text *t, const char *s, size_t most, bool quoted)
 {
     const unsigned char *p = (const unsigned char *)s;
@@ -137,7 +152,16 @@ static void escape(struct text *t, const char *s, size_t most, bool quoted)
 
     while (left > 0) {
         char piece[8];
-        size_t n = utf8_length(p, left), out;
+        size_t n = plain_length(p, left < most - used ? left : most - used), out;
+
+        if (n > 0) {
+            text_add(t, (const char *)p, n);
+            used += n;
+            p += n;
+            left -= n;
+            continue;
+        }
+        n = utf8_length(p, left);
 
         if (n == 0 || is_control(p, n)) {
             n = 1;
@@ -180,7 +204,16 @@ void text_json(struct text *t, const char *s, size_t most)
     text_puts(t, "\"");
     while (left > 0) {
         char piece[8];
-        size_t n = utf8_length(p, left), out;
+        size_t n = plain_length(p, left < most - used ? left : most - used), out;
+
+        if (n > 0) {
+            text_add(t, (const char *)p, n);
+            used += n;
+            p += n;
+            left -= n;
+            continue;
+        }
+        n = utf8_length(p, left);
 
         if (n == 0) {
             n = 1;

@@ -37,6 +37,9 @@ static void test_escape(void **state)
     assert_escaped("abcdef", 3, "abc...");
     /* A character is never cut in two. */
     assert_escaped("ab\xc3\xbc", 3, "ab...");
+    assert_escaped("ab\"c", 2, "ab...");
+    assert_escaped("ab\"c", 4, "ab\\\"...");
+    assert_escaped("ab\"c", 5, "ab\\\"c");
 }
 
 static void assert_json(const char *in, size_t most, const char *expected)
@@ -92,6 +95,31 @@ static void test_utf8(void **state)
     assert_false(utf8_valid("\xff", 1));
 }
 
+static void test_printf(void **state)
+{
+    cleanup_text struct text t = {0};
+    char longer[1001];
+
+    (void)state;
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    text_printf(&t, "%d:%s", 17, "");
+    assert_string_equal(text_str(&t), "17:");
+    for (int i = 0; i < 3; i++)
+        text_printf(&t, "%s.%d", longer, i);
+    assert_int_equal(t.len, 3 + 3 * 1002);
+    assert_int_equal(strlen(text_str(&t)), t.len);
+    assert_string_equal(text_str(&t) + t.len - 4, "xx.2");
+    /* Room that is just enough, and one byte too little. */
+    for (size_t len = 0; len <= sizeof longer - 1; len++) {
+        struct text just = {0};
+        text_printf(&just, "%s", longer + len);
+        assert_int_equal(just.len, sizeof longer - 1 - len);
+        assert_string_equal(text_str(&just), longer + len);
+        text_free(&just);
+    }
+}
+
 static void test_percent(void **state)
 {
     cleanup_text struct text t = {0};
@@ -125,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escape), cmocka_unit_test(test_display), cmocka_unit_test(test_json),
         cmocka_unit_test(test_utf8),   cmocka_unit_test(test_percent), cmocka_unit_test(test_take),
+        cmocka_unit_test(test_printf),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
