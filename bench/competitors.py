@@ -3,11 +3,14 @@ any other server comes by a --rival line."""
 import contextlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 
+from measure import Failed
 from place import IMAGE, USER, wait_until
 
 BARE = "bare sshd"
+AGAIN = "bare again"
 ATTACH = "berth attach"
 FRESH = "berth direct"
 SEEN = "berth seen"
@@ -17,8 +20,10 @@ PAM = "berth pam"
 FORWARDS = "berth forwarding"
 RUN = "docker run"
 EXEC = "docker exec"
+PODMAN = "podman exec"
 LOGGED = "sshd, logged"
 UNLOGGED = "berth, no log"
+MANY = "MaxSessions 2000"
 
 
 @dataclass
@@ -50,19 +55,19 @@ class Competitor:
 
 RECIPE = """#!/bin/sh
 [ -t 0 ] && tty=-t
-exec docker -H unix://{socket} {words} sh -c "${{SSH_ORIGINAL_COMMAND:-exec sh}}"
+exec {words} sh -c "${{SSH_ORIGINAL_COMMAND:-exec sh}}"
 """
 
 
 def _recipe(place, name, words):
-    """As it is found in the wild: docker's client as the forced command."""
-    path = place.write("recipe." + name, RECIPE.format(
-        socket=place.engine.path, words=words), 0o755)
+    """As it is found in the wild: the engine's client as the forced command."""
+    path = place.write("recipe." + name, RECIPE.format(words=words), 0o755)
     return place.sshd(name, [f"ForceCommand exec {path}"])
 
 
-def bare(place):
-    return Competitor(BARE, place.sshd("bare"), place.key, contained=False, files=place.files)
+def bare(place, name=BARE, lines=(MANY,)):
+    port = place.sshd(name.translate({ord(" "): "-", ord(","): None}), lines)
+    return Competitor(name, port, place.key, contained=False, files=place.files)
 
 
 STANDING = 2
@@ -97,7 +102,7 @@ def _refilled(run, uid):
                     with open(os.path.join(run, str(uid), name), "rb") as f:
                         found += f.read(1) == b"s"
         return found
-    return lambda: wait_until(lambda: waiting() >= STANDING, 20, "standby containers")
+    return lambda: wait_until(lambda: waiting() >= STANDING, 60, "standby containers", Failed)
 
 
 def _set_env():
@@ -115,7 +120,7 @@ def _stack(prefix, conf):
 
 
 def berth(place, prefix, name, files=False, processor=None):
-    """With `files` the place's are in the containers, which may have a processor that is theirs."""
+    """With `files` the place's are in the containers, which may have one processor alone."""
     helper = os.path.join(prefix, "libexec/berth/berth-session")
     if not os.access(helper, os.F_OK):
         raise SystemExit(f"bench: no {helper}: set --prefix or BERTH_PREFIX to where berth"
@@ -136,7 +141,7 @@ defaults {{ image = "{IMAGE}"  pull = "never"  {more} }}
 user "{USER}" {{ {POLICIES[name]} }}
 """)
     port = place.sshd("berth-" + short, [f"ForceCommand exec {helper} --config {conf}",
-                                         _set_env(), "MaxSessions 2000",
+                                         _set_env(), MANY,
                                          *(OPEN if name in PAMS else [])],
                       stack=_stack(prefix, conf) if name in PAMS else None)
     return Competitor(name, port, place.key,
@@ -144,17 +149,38 @@ user "{USER}" {{ {POLICIES[name]} }}
                       helper=(helper, "--config", conf), files="/files")
 
 
-def docker_run(place):
+def docker_run(place, processor=None):
     # The container gets berth's user and network, so that the engine's share
     # is the same; all else is docker's default.
-    words = f"run --rm -i $tty --network none --user {place.uid}:{place.gid} {IMAGE}"
-    return Competitor(RUN, _recipe(place, "run", words), place.key)
+    words = (f"docker -H unix://{place.engine.path} run --rm -i $tty --network none"
+             f" --user {place.uid}:{place.gid}")
+    name = "run"
+    if processor is not None:
+        words, name = f"{words} --cpuset-cpus {processor}", "run.bound"
+    return Competitor(RUN, _recipe(place, name, f"{words} {IMAGE}"), place.key)
 
 
-def docker_exec(place):
-    ident = place.container({"Image": IMAGE, "Cmd": ["sleep", "100000"], "User":
-                             f"{place.uid}:{place.gid}", "HostConfig": {"NetworkMode": "none"}})
-    return Competitor(EXEC, _recipe(place, "exec", f"exec -i $tty {ident}"), place.key)
+def docker_exec(place, processor=None):
+    host, name = {"NetworkMode": "none"}, "exec"
+    if processor is not None:
+        host, name = {**host, "CpusetCpus": str(processor)}, "exec.bound"
+    ident = place.container({"Image": IMAGE, "Cmd": ["sleep", "100000"],
+                             "User": f"{place.uid}:{place.gid}", "HostConfig": host})
+    words = f"docker -H unix://{place.engine.path} exec -i $tty {ident}"
+    return Competitor(EXEC, _recipe(place, name, words), place.key)
+
+
+def podman_exec(place):
+    """The user's own, without root: that is what podman is taken for."""
+    folder = place.own_folder("podman")
+    podman = ["podman", "--root", folder + "/root", "--runroot", folder + "/run", "--cgroup-manager",
+              "cgroupfs", "--events-backend", "none"]
+    env = [f"HOME={folder}", f"XDG_RUNTIME_DIR={folder}"]
+    place.as_user(["env", *env, *podman, "import", "-", IMAGE], place.image)
+    place.as_user(["env", *env, *podman, "run", "-d", "--name", "bench", "--network", "none",
+                   IMAGE, "sleep", "100000"])
+    words = " ".join(["env", *env, *podman, "exec -i $tty bench"])
+    return Competitor(PODMAN, _recipe(place, "podman", words), place.key)
 
 
 def rival(line):
@@ -170,26 +196,30 @@ def rival(line):
 def for_files(place, prefix, everybody):
     """Those of them that have the place's files, too."""
     return [berth(place, prefix, c.name, files=True) if c.contained else c for c in everybody
-            if c.name in (BARE, ATTACH, FRESH, SHARED)]
+            if c.name in (BARE, AGAIN, ATTACH, FRESH, SHARED)]
 
 
 def for_transfers(place, prefix, everybody, processor):
-    """Those who move the place's files, each with an sshd that was started just now. For what
-    berth logs there is an sshd that logs the same."""
-    names = [c.name for c in everybody]
-    made = [Competitor(BARE, place.sshd("bare.bound"), place.key, contained=False,
-                       files=place.files),
-            Competitor(LOGGED, place.sshd("logged", ["ForceCommand internal-sftp -l INFO"]),
-                       place.key, contained=False, files=place.files)]
-    berths = [n for n in (ATTACH, FRESH) if n in names] + [UNLOGGED] * (FRESH in names)
-    return made + [berth(place, prefix, n, files=True, processor=processor) for n in berths]
+    """Those who move bytes, each with an sshd that was started just now, with the place's files.
+    For what berth logs of sftp there is an sshd that logs the same."""
+    makers = {BARE: bare, AGAIN: lambda p: bare(p, AGAIN),
+              **{n: lambda p, n=n: berth(p, prefix, n, files=True, processor=processor)
+                 for n in (ATTACH, FRESH, SEEN, FORWARDS)},
+              RUN: lambda p: docker_run(p, processor), EXEC: lambda p: docker_exec(p, processor)}
+    names = [c.name for c in everybody if c.name in makers]
+    makers[LOGGED] = lambda p: bare(p, LOGGED, ["ForceCommand internal-sftp -l INFO"])
+    makers[UNLOGGED] = lambda p: berth(p, prefix, UNLOGGED, files=True, processor=processor)
+    names += [LOGGED] * (BARE in names) + [UNLOGGED] * (FRESH in names)
+    return {name: makers[name](place) for name in names}
 
 
 def assemble(place, prefix, without=(), rivals=()):
     """The one to compare with comes first."""
-    makers = {BARE: bare, **{n: lambda p, n=n: berth(p, prefix, n)
-                             for n in (*BERTHS, *PAMS)},
+    makers = {BARE: bare, AGAIN: lambda p: bare(p, AGAIN),
+              **{n: lambda p, n=n: berth(p, prefix, n) for n in (*BERTHS, *PAMS)},
               RUN: docker_run, EXEC: docker_exec}
+    if shutil.which("podman"):
+        makers[PODMAN] = podman_exec
     for name in without:
         if name not in makers:
             raise SystemExit(f"bench: --without {name}: there are {', '.join(makers)}")

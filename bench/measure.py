@@ -160,78 +160,67 @@ def typing(competitors, keys, drop):
 
 
 def _cpu(pid):
-    """Seconds that a process has used, its threads too."""
+    """Seconds that a process has used, its threads and the children it waited for too."""
     try:
         with open(f"/proc/{pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     except OSError:
         return 0
 
 
+ENGINES = ("dockerd", "containerd")     # podman is all client
+
+
+def _work(before, uid, client):
+    """CPU seconds so far of a session's processes on the host: sshd's own, those that run for
+    the user beside it, the engine's; and of sshd's those that are the user's."""
+    here = os.readlink("/proc/self/ns/pid")
+    sshd = own = engine = users = 0
+    for pid, (name, owner, ns) in processes().items():
+        if ns != here or pid == client:
+            continue
+        if name.startswith(ENGINES):
+            engine += _cpu(pid)
+        elif pid in before:
+            continue
+        elif name.startswith("sshd"):
+            sshd += _cpu(pid)
+            users += _cpu(pid) if owner == uid else 0
+        elif owner == uid:
+            own += _cpu(pid)
+    return sshd, own, engine, users
+
+
 def effort(competitor, uid, size):
-    """CPU seconds for one download: of what runs as the user beside sshd, as a part
-    of sshd's own."""
-    before = _processes()
+    """CPU seconds for one download, the login not counted: of what runs as the user beside sshd,
+    as a part of sshd's own; and of each of them for a GiB. The command's own work is bare sshd's,
+    too, and counted nowhere."""
+    before = processes()
     pieces = size // 65536
-    command = f"dd if=/dev/zero bs=65536 count={pieces} 2>/dev/null; echo done; exec cat"
+    command = (f"echo ready; read go; dd if=/dev/zero bs=65536 count={pieces} 2>/dev/null; "
+               "echo done; exec cat")
     with Session(competitor, command) as session:
+        session.read_until(b"ready\n")
+        began = _work(before, uid, session.process.pid)
+        os.write(session.inp, b"go\n")
         session.read_until(b"done")
-        here = os.readlink("/proc/self/ns/pid")
-        own = sshd = 0
-        for pid, (name, owner, ns) in _processes().items():
-            if pid in before or ns != here or owner != uid:
-                continue
-            if name.startswith("sshd"):
-                sshd += _cpu(pid)
-            elif pid != session.process.pid:
-                own += _cpu(pid)
+        sshd, own, engine, users = (now - then for now, then in zip(
+            _work(before, uid, session.process.pid), began))
         session.close_input()
         session.end()
-    return {"CPU of sshd's": own / sshd if sshd else 0}
+    if not competitor.contained:
+        own = 0     # the command itself
+    gib = size / (1 << 30)
+    taken = {"CPU a GiB": (sshd + own + engine) / gib, "CPU a GiB of sshd": sshd / gib,
+             "CPU a GiB of the engine": engine / gib}
+    if competitor.contained:
+        taken["CPU of sshd's"] = own / users if users else 0
+        taken["CPU a GiB of the helper"] = own / gib
+    return taken
 
 
-def held(competitor, uid, count, folder):
-    """Bytes (PSS) for each of `count` sessions held at once on one connection, of all
-    that runs as the user on the host beside sshd."""
-    socket = os.path.join(folder, "held.socket")
-    base = competitor.argv()
-    at = base.index("-T")
-    mux = base[:at] + ["-S", socket]
-    master = subprocess.Popen(mux + ["-M", "-N"] + base[at:], stdin=subprocess.DEVNULL)
-    sessions = []
-    try:
-        end = time.monotonic() + 20
-        while not os.path.exists(socket):
-            if time.monotonic() > end:
-                raise Failed(f"{competitor.name}: no master connection")
-            time.sleep(0.05)
-        for _ in range(count):
-            sessions.append(subprocess.Popen(mux + base[at:] + ["echo up; exec cat"],
-                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE))
-        for session in sessions:
-            if session.stdout.readline() != b"up\n":
-                raise Failed(f"{competitor.name}: not all of {count} sessions came")
-        here = os.readlink("/proc/self/ns/pid")
-        own = [p for p, (name, owner, ns) in _processes().items()
-               if owner == uid and ns == here and name.startswith("berth")]
-        total = sum(map(_pss, own))
-        for session in sessions:
-            session.stdin.close()
-        for session in sessions:
-            if session.wait(60) != 0:
-                raise Failed(f"{competitor.name}: a held session ended with {session.returncode}")
-        return {f"PSS each of {count} held": total / count}
-    finally:
-        for session in sessions:
-            session.kill()
-            session.wait()
-            session.stdout.close()
-        master.terminate()
-        master.wait()
-
-
-def _processes():
+def processes():
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -244,7 +233,7 @@ def _processes():
     return found
 
 
-def _pss(pid):
+def pss(pid):
     try:
         with open(f"/proc/{pid}/smaps_rollup") as f:
             for line in f:
@@ -258,17 +247,17 @@ def _pss(pid):
 def memory(competitor, uid):
     """Bytes (PSS) that one held session costs outside its container: what runs
     as the user beside sshd, and the engine's shims."""
-    before = _processes()
+    before = processes()
     with Session(competitor, "echo up; exec cat") as session:
         session.read_until(b"up")
         time.sleep(0.3)  # what starts up beside it has come to rest
-        new = {p: v for p, v in _processes().items() if p not in before}
+        new = {p: v for p, v in processes().items() if p not in before}
         here = os.readlink("/proc/self/ns/pid")
         own = [p for p, (name, owner, ns) in new.items()
                if owner == uid and ns == here and not name.startswith("sshd")]
         shims = [p for p, (name, owner, _) in new.items()
                  if owner == 0 and name.startswith("containerd-shim")]
-        result = {"PSS own": sum(map(_pss, own)), "PSS shim": sum(map(_pss, shims))}
+        result = {"PSS own": sum(map(pss, own)), "PSS shim": sum(map(pss, shims))}
         session.close_input()
         session.end()
     # The next one's "before" must not hold what is going away.

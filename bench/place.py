@@ -43,17 +43,20 @@ def busybox_tar(passwd):
     return out.getvalue()
 
 
-def wait_until(condition, seconds, what):
+def wait_until(condition, seconds, what, error=SystemExit):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise SystemExit(f"bench: gave up waiting for {what}")
+            raise error(f"bench: gave up waiting for {what}")
         time.sleep(0.02)
 
 
-# Takes what is logged, and keeps none of it.
+# Takes what is logged, and keeps none of it. It has as much room as systemd gives each socket of
+# a machine, which the kernel by itself doesn't: a log line that finds none waits.
 LOG = """
 import os, socket, sys
+with open("/proc/sys/net/unix/max_dgram_qlen", "w") as f:
+    f.write("512")
 log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 log.bind(sys.argv[1])
 os.chmod(sys.argv[1], 0o666)
@@ -77,9 +80,10 @@ class Place:
             self._make_user()
             self._make_keys()
             # sftp-server wants to know its user.
-            engine.import_image(*IMAGE.split(":"), busybox_tar(
+            self.image = busybox_tar(
                 b"root:x:0:0:root:/root:/bin/sh\n"
-                b"%b:x:%d:%d::/:/bin/sh\n" % (USER.encode(), self.uid, self.gid)))
+                b"%b:x:%d:%d::/:/bin/sh\n" % (USER.encode(), self.uid, self.gid))
+            engine.import_image(*IMAGE.split(":"), self.image)
             self._make_files()
             self._make_log()
             if not os.path.isdir("/run/sshd"):
@@ -140,7 +144,7 @@ class Place:
             open("/dev/log", "w").close()
             self.made_dev_log = True
         path = self.path("log")
-        self.log = subprocess.Popen([sys.executable, "-c", LOG, path])
+        self.log = subprocess.Popen(["unshare", "--net", sys.executable, "-c", LOG, path])
         wait_until(lambda: os.path.exists(path), 10, path)
 
     def sshd(self, name, lines=(), stack=None):
@@ -176,6 +180,19 @@ class Place:
             return True
         except OSError:
             return False
+
+    def own_folder(self, name):
+        """The user's."""
+        path = self.path(name)
+        os.mkdir(path, 0o700)
+        os.chown(path, self.uid, self.gid)
+        return path
+
+    def as_user(self, argv, data=b""):
+        done = subprocess.run(argv, input=data, capture_output=True, user=self.uid, group=self.gid,
+                              extra_groups=[], cwd="/")
+        if done.returncode != 0:
+            raise SystemExit(f"bench: {' '.join(argv)}: {done.stderr.decode()[-300:]}")
 
     def container(self, body):
         """One that runs until the end of the bench."""

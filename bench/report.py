@@ -1,22 +1,29 @@
 """From samples to a summary, from a summary to a table."""
 import re
 
+import load
 from competitors import (ATTACH, BARE, EXEC, FORWARDS, FRESH, LOGGED, PAM, RUN, SEEN, SHARED,
                          STANDBY, UNLOGGED)
 
 RAW = "engine alone"
 MS, US, MBS, MB = (1e3, "ms"), (1e6, "us"), (1e-6, "MB/s"), (1e-6, "MB")
 KB, PERCENT, FILES = (1e-3, "kB"), (100, "%"), (1, "files/s")
+RATE, SECONDS = (1, "/s"), (1, "s")
 # metric -> unit, percentile
 METRICS = {
-    "first byte": (MS, 50), "first byte p95": (MS, 95), "end": (MS, 50), "end p95": (MS, 95),
+    "first byte": (MS, 50), "first byte p95": (MS, 95), "first byte p99": (MS, 99),
+    "end": (MS, 50), "end p95": (MS, 95), "end p99": (MS, 99),
     "end after command": (MS, 50), "own time": (MS, 50), "own time of sh": (MS, 50),
+    **{f"logins a second, {n} at once": (RATE, 50) for n in load.LOGINS},
     "download": (MBS, 50), "upload": (MBS, 50), "-L": (MBS, 50),
     "sftp listing": (MS, 50), "sftp get": (MBS, 50), "sftp put": (MBS, 50),
     "sftp get of small files": (FILES, 50), "sftp put of small files": (FILES, 50),
-    "key echo": (US, 50), "key echo p99": (US, 99), "CPU of sshd's": (PERCENT, 50),
-    "PSS own": (MB, 50), "PSS shim": (MB, 50), "PSS each of 300 held": (KB, 50),
-    "PSS each of 1000 held": (KB, 50),
+    "key echo": (US, 50), "key echo p99": (US, 99),
+    "CPU a GiB": (SECONDS, 50), "CPU a GiB of sshd": (SECONDS, 50),
+    "CPU a GiB of the helper": (SECONDS, 50), "CPU a GiB of the engine": (SECONDS, 50),
+    "CPU of sshd's": (PERCENT, 50), "PSS own": (MB, 50), "PSS shim": (MB, 50),
+    **{f"PSS each of {n} held": (KB, 50) for n in load.HELD},
+    **{f"login beside {n} held": (MS, 50) for n in load.HELD},
 }
 
 

@@ -19,7 +19,9 @@ struct line {
 
 static void add_key(struct line *line, const char *key)
 {
-    text_printf(&line->text, line->json ? ",\"%s\":" : " %s=", key);
+    text_puts(&line->text, line->json ? ",\"" : " ");
+    text_puts(&line->text, key);
+    text_puts(&line->text, line->json ? "\":" : "=");
 }
 
 /* What a client had no say in. */
