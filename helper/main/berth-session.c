@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "session/hold.h"
 #include "session/outcome.h"
+#include "session/request.h"
 #include "session/session.h"
 
 #include <getopt.h>
@@ -68,25 +69,6 @@ static int take_environment(struct strings *env)
     return clearenv();
 }
 
-/* berth-shell has put a "+" before each, so that no loader or library read it on the
- * way here; another one is none of the session's. */
-static void unmark_environment(struct strings *env)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < env->count; i++) {
-        char *entry = env->items[i];
-        env->items[i] = NULL;
-        if (entry[0] != '+') {
-            free(entry);
-            continue;
-        }
-        memmove(entry, entry + 1, strlen(entry));
-        env->items[kept++] = entry;
-    }
-    env->count = kept;
-}
-
 /* As the command did: sshd then tells its client exit-signal (RFC 4254, 6.10). No
  * core is dumped: protect() saw to that. */
 static void end_by(int number)
@@ -144,7 +126,7 @@ int main(int argc, char **argv)
         return OUTCOME_REFUSED;
     }
     if (marked)
-        unmark_environment(&env);
+        request_unmark(&env);
     openlog("berth-session", LOG_PID, LOG_AUTHPRIV);
     struct session_end end = {0};
     if (holds)

@@ -163,13 +163,28 @@ static void read_connection(struct request *request)
         request->connection = strdup(value);
 }
 
-int request_read(struct request *request, struct strings *env, struct error **err)
+void request_unmark(struct strings *env)
 {
-    *request = (struct request){.env = *env, .tty = isatty(0)};
+    size_t kept = 0;
+
+    for (size_t i = 0; i < env->count; i++) {
+        char *entry = env->items[i];
+        env->items[i] = NULL;
+        if (entry[0] != '+') {
+            free(entry);
+            continue;
+        }
+        memmove(entry, entry + 1, strlen(entry));
+        env->items[kept++] = entry;
+    }
+    env->count = kept;
+}
+
+int request_parse(struct request *request, struct strings *env, bool tty, struct error **err)
+{
+    *request = (struct request){.env = *env, .tty = tty};
     *env = (struct strings){0};
     read_connection(request);
-    if (identity_session(request->session, err) < 0 || ask_account(request, err) < 0)
-        return error_wrap(err, "login");
 
     const char *command = request_getenv(request, "SSH_ORIGINAL_COMMAND");
     if (command) {
@@ -177,10 +192,19 @@ int request_read(struct request *request, struct strings *env, struct error **er
         request->command = strdup(command);
     }
     const char *term = request_getenv(request, "TERM");
-    if (request->tty && term)
+    if (tty && term)
         request->term = strdup(term);
-    if ((command && !request->command) || (request->tty && term && !request->term))
+    if ((command && !request->command) || (tty && term && !request->term))
         return error_set(err, ENOMEM, "request");
+    return 0;
+}
+
+int request_read(struct request *request, struct strings *env, struct error **err)
+{
+    if (request_parse(request, env, isatty(0), err) < 0)
+        return -1;
+    if (identity_session(request->session, err) < 0 || ask_account(request, err) < 0)
+        return error_wrap(err, "login");
     return 0;
 }
 

@@ -43,9 +43,14 @@ struct request {
     char key[REQUEST_KEY_SIZE]; /* the public key's fingerprint, "" unknown */
 };
 
-/* Takes the environment over from `env` (NAME=value list, kept) and asks NSS
- * for getuid()'s account (nss_alarm.h). Refused: a uid without an account. Ambiguous: one that
- * /etc/passwd gives two names; USER naming another account of the same uid. */
+/* berth-shell has put a "+" before each, so that no loader or library read it on the
+ * way here; another one is none of the session's. */
+void request_unmark(struct strings *env);
+/* What the environment alone says: takes it over from `env` (NAME=value list, kept). */
+int request_parse(struct request *request, struct strings *env, bool tty, struct error **err);
+/* The same, and asks NSS for getuid()'s account (nss_alarm.h). Refused: a uid without an
+ * account. Ambiguous: one that /etc/passwd gives two names; USER naming another account of
+ * the same uid. */
 int request_read(struct request *request, struct strings *env, struct error **err);
 /* Asks what pam_berth vouches for in RUNTIME. 1: the account is another one of the same
  * uid by that; 0: it is the one that was read. Refused: an ambiguous one for which nothing
