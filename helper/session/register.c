@@ -36,7 +36,8 @@ struct slot_record {
     char user[264];
     char reserve[24];
 };
-_Static_assert(sizeof(struct slot_record) == 512, "a slot's size is the file's format");
+_Static_assert(sizeof(struct slot_record) == REGISTER_SLOT_SIZE,
+               "a slot's size is the file's format");
 
 static const char magic[8] = {'b', 'e', 'r', 't', 'h', '-', 'r', '1'};
 
@@ -115,13 +116,13 @@ static void copy_text(char *to, size_t size, const char *from, size_t most)
     to[len] = '\0';
 }
 
-/* A record of the one who holds the slot now, not of who had it before. */
-static bool read_entry(int fd, unsigned slot, bool holds, pid_t pid, struct session_entry *entry)
+bool register_read_slot(const unsigned char bytes[REGISTER_SLOT_SIZE], bool holds, pid_t pid,
+                        struct session_entry *entry)
 {
     struct slot_record record;
 
-    if (pread(fd, &record, sizeof record, (off_t)(slot * sizeof record)) != sizeof record ||
-        memcmp(record.magic, magic, sizeof magic) != 0 || record.pid != pid ||
+    memcpy(&record, bytes, sizeof record);
+    if (memcmp(record.magic, magic, sizeof magic) != 0 || record.pid != pid ||
         record.kind >= REQUEST_KINDS || (record.kind == REQUEST_FORWARD) != holds ||
         record.scope > SCOPE_USER)
         return false;
@@ -137,6 +138,14 @@ static bool read_entry(int fd, unsigned slot, bool holds, pid_t pid, struct sess
     copy_text(entry->container, sizeof entry->container, record.container, sizeof record.container);
     copy_text(entry->user, sizeof entry->user, record.user, sizeof record.user);
     return true;
+}
+
+static bool read_entry(int fd, unsigned slot, bool holds, pid_t pid, struct session_entry *entry)
+{
+    unsigned char bytes[REGISTER_SLOT_SIZE];
+
+    return pread(fd, bytes, sizeof bytes, (off_t)(slot * sizeof bytes)) == sizeof bytes &&
+           register_read_slot(bytes, holds, pid, entry);
 }
 
 struct reading {

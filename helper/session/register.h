@@ -17,6 +17,7 @@
 enum {
     /* Of one user, whatever max_sessions says. */
     REGISTER_SLOTS = 4096,
+    REGISTER_SLOT_SIZE = 512,
 };
 
 /* What is told of a session. */
@@ -77,6 +78,10 @@ struct register_reader {
 void register_read(const char *runtime_dir, uid_t uid, const struct register_reader *reader);
 int register_read_all(const char *runtime_dir, const struct register_reader *reader,
                       struct error **err);
+
+/* What a slot's bytes say of `pid`, who holds it now; false: nothing, or of who had it before. */
+bool register_read_slot(const unsigned char bytes[REGISTER_SLOT_SIZE], bool holds, pid_t pid,
+                        struct session_entry *entry);
 
 /* A pidfd of the session's helper: who holds the slot still, and has the user's uid; of a
  * connection its sshd's, as root has noted it (connection.h): its end is that of the
