@@ -69,26 +69,30 @@ struct http_call *container_wait(struct engine *engine, const char *name, struct
     return wait;
 }
 
-int container_wait_status(struct http_call *wait, int *status, struct error **err)
+int container_read_status(struct json_object *reply, int *status, struct error **err)
 {
     struct json_object *code, *error, *message = NULL;
 
+    if (json_object_object_get_ex(reply, "Error", &error) &&
+        json_object_is_type(error, json_type_object) &&
+        json_object_object_get_ex(error, "Message", &message))
+        return error_set(err, 0, "engine: wait: %.200s", json_object_get_string(message));
+    if (!json_object_object_get_ex(reply, "StatusCode", &code) ||
+        !json_object_is_type(code, json_type_int) || json_object_get_int(code) < 0 ||
+        json_object_get_int(code) > 255)
+        return error_set(err, 0, "engine: wait: the answer has no StatusCode from 0 to 255");
+    *status = json_object_get_int(code);
+    return 0;
+}
+
+int container_wait_status(struct http_call *wait, int *status, struct error **err)
+{
     if (http_call_result(wait, err) < 0)
         return -1;
     struct json_object *reply = reply_object(wait);
     if (!reply)
         return error_set_kind(err, ERROR_LOST, "the container engine went away");
-    int rc = 0;
-    if (json_object_object_get_ex(reply, "Error", &error) &&
-        json_object_is_type(error, json_type_object) &&
-        json_object_object_get_ex(error, "Message", &message))
-        rc = error_set(err, 0, "engine: wait: %.200s", json_object_get_string(message));
-    else if (json_object_object_get_ex(reply, "StatusCode", &code) &&
-             json_object_is_type(code, json_type_int) && json_object_get_int(code) >= 0 &&
-             json_object_get_int(code) <= 255)
-        *status = json_object_get_int(code);
-    else
-        rc = error_set(err, 0, "engine: wait: the answer has no StatusCode from 0 to 255");
+    int rc = container_read_status(reply, status, err);
     json_object_put(reply);
     return rc;
 }
@@ -119,15 +123,12 @@ struct http_call *container_inspect(struct engine *engine, const char *name, str
     return engine_start(engine, "GET", path, NULL, ENGINE_CONTROL_MS, err);
 }
 
-pid_t container_inspect_pid(const struct http_call *inspect, char id[CONTAINER_ID_SIZE])
+static pid_t read_pid(struct json_object *reply, char id[CONTAINER_ID_SIZE])
 {
     struct json_object *state, *pid, *value;
     pid_t result = 0;
 
     id[0] = '\0';
-    if (!http_call_done(inspect) || http_call_status(inspect) != 200)
-        return 0;
-    struct json_object *reply = reply_object(inspect);
     if (json_object_object_get_ex(reply, "State", &state) &&
         json_object_is_type(state, json_type_object) &&
         json_object_object_get_ex(state, "Pid", &pid) && json_object_is_type(pid, json_type_int))
@@ -136,8 +137,18 @@ pid_t container_inspect_pid(const struct http_call *inspect, char id[CONTAINER_I
         json_object_get_string_len(value) == CONTAINER_ID_SIZE - 1 &&
         strspn(json_object_get_string(value), "0123456789abcdef") == CONTAINER_ID_SIZE - 1)
         snprintf(id, CONTAINER_ID_SIZE, "%s", json_object_get_string(value));
-    json_object_put(reply);
     return result > 0 ? result : 0;
+}
+
+pid_t container_inspect_pid(const struct http_call *inspect, char id[CONTAINER_ID_SIZE])
+{
+    id[0] = '\0';
+    if (!http_call_done(inspect) || http_call_status(inspect) != 200)
+        return 0;
+    struct json_object *reply = reply_object(inspect);
+    pid_t pid = read_pid(reply, id);
+    json_object_put(reply);
+    return pid;
 }
 
 static void read_labels(struct json_object *reply, container_label *label, void *data)
@@ -154,6 +165,26 @@ static void read_labels(struct json_object *reply, container_label *label, void 
     }
 }
 
+int container_read_state(struct json_object *reply, struct container_state *state,
+                         container_label *label, void *data, struct error **err)
+{
+    struct json_object *now = reply ? reply_member(reply, "State", json_type_object) : NULL;
+
+    *state = (struct container_state){0};
+    if (!now)
+        return error_set(err, 0, "engine: inspect: the answer has no State");
+    state->running = json_object_get_boolean(reply_member(now, "Running", json_type_boolean));
+    state->paused = json_object_get_boolean(reply_member(now, "Paused", json_type_boolean));
+    state->dead = json_object_get_boolean(reply_member(now, "Dead", json_type_boolean));
+    /* The zero time of Go's, "0001-01-01T00:00:00Z", until then. */
+    const char *at = json_object_get_string(reply_member(now, "StartedAt", json_type_string));
+    state->started = !at || strncmp(at, "0001-", 5) != 0;
+    state->pid = read_pid(reply, state->id);
+    image_read_id(reply, "Image", state->image);
+    read_labels(reply, label, data);
+    return 0;
+}
+
 int container_ask(struct engine *engine, const char *name, struct container_state *state,
                   container_label *label, void *data, struct error **err)
 {
@@ -163,22 +194,9 @@ int container_ask(struct engine *engine, const char *name, struct container_stat
     if (!c || http_finish(engine_http(engine), c, err) < 0)
         return -1;
     struct json_object *reply = reply_object(c);
-    struct json_object *now = reply ? reply_member(reply, "State", json_type_object) : NULL;
-    if (!now) {
-        json_object_put(reply);
-        return error_set(err, 0, "engine: inspect: the answer has no State");
-    }
-    state->running = json_object_get_boolean(reply_member(now, "Running", json_type_boolean));
-    state->paused = json_object_get_boolean(reply_member(now, "Paused", json_type_boolean));
-    state->dead = json_object_get_boolean(reply_member(now, "Dead", json_type_boolean));
-    /* The zero time of Go's, "0001-01-01T00:00:00Z", until then. */
-    const char *at = json_object_get_string(reply_member(now, "StartedAt", json_type_string));
-    state->started = !at || strncmp(at, "0001-", 5) != 0;
-    state->pid = container_inspect_pid(c, state->id);
-    image_read_id(reply, "Image", state->image);
-    read_labels(reply, label, data);
+    int rc = container_read_state(reply, state, label, data, err);
     json_object_put(reply);
-    return 0;
+    return rc;
 }
 
 int container_restart(struct engine *engine, const char *name, struct error **err)

@@ -28,6 +28,8 @@ struct http_call *container_wait(struct engine *engine, const char *name, struct
 /* The exit status of a done wait. ERROR_LOST where the engine went away: it
  * then ends the reply without a body. */
 int container_wait_status(struct http_call *wait, int *status, struct error **err);
+/* The same for the answer itself. */
+int container_read_status(struct json_object *reply, int *status, struct error **err);
 
 /* Calls that a running relay starts and forgets: it frees them when done. */
 struct http_call *container_resize(struct engine *engine, const char *name, unsigned rows,
@@ -54,6 +56,9 @@ struct container_state {
 typedef void container_label(void *data, const char *key, const char *value);
 int container_ask(struct engine *engine, const char *name, struct container_state *state,
                   container_label *label, void *data, struct error **err);
+/* The same for the answer itself, or NULL. */
+int container_read_state(struct json_object *reply, struct container_state *state,
+                         container_label *label, void *data, struct error **err);
 
 /* Ends it (SIGKILL) where it runs, and starts it. */
 int container_restart(struct engine *engine, const char *name, struct error **err);

@@ -47,29 +47,36 @@ struct http *engine_http(struct engine *engine)
     return engine->http;
 }
 
-int engine_negotiate(struct engine *engine, struct error **err)
+int engine_read_version(const char *version, struct error **err)
 {
-    struct http_request request = {.method = "GET", .path = "/_ping", .timeout_ms = ENGINE_PING_MS};
-    char version[16] = "";
-    char *end = version;
-    long minor = 0;
+    char *end = NULL;
+    long minor = strncmp(version, "1.", 2) == 0 ? strtol(version + 2, &end, 10) : 0;
 
-    http_set_version(engine->http, "");
-    cleanup_call struct http_call *call = http_start(engine->http, &request, err);
-    if (!call || http_finish(engine->http, call, err) < 0)
-        return -1;
-    if (http_call_header(call, "Api-Version", version, sizeof version) &&
-        strncmp(version, "1.", 2) == 0)
-        minor = strtol(version + 2, &end, 10);
-    if (end == version || *end != '\0')
+    if (!end || end == version + 2 || *end != '\0')
         return error_set(err, 0,
                          "engine: GET /_ping: no Api-Version in the answer; is this a "
                          "container engine?");
     if (minor < API_MINOR_MIN)
         return error_set(err, 0, "engine: speaks API 1.%ld at most, 1.%d is needed: update it",
                          minor, API_MINOR_MIN);
-    engine->minor = minor < API_MINOR_MAX ? (int)minor : API_MINOR_MAX;
-    snprintf(version, sizeof version, "1.%d", engine->minor);
+    return minor < API_MINOR_MAX ? (int)minor : API_MINOR_MAX;
+}
+
+int engine_negotiate(struct engine *engine, struct error **err)
+{
+    struct http_request request = {.method = "GET", .path = "/_ping", .timeout_ms = ENGINE_PING_MS};
+    char version[16] = "";
+
+    http_set_version(engine->http, "");
+    cleanup_call struct http_call *call = http_start(engine->http, &request, err);
+    if (!call || http_finish(engine->http, call, err) < 0)
+        return -1;
+    (void)http_call_header(call, "Api-Version", version, sizeof version);
+    int minor = engine_read_version(version, err);
+    if (minor < 0)
+        return -1;
+    engine->minor = minor;
+    snprintf(version, sizeof version, "1.%d", minor);
     http_set_version(engine->http, version);
     return 0;
 }
@@ -101,6 +108,15 @@ int engine_call(struct engine *engine, const char *method, const char *path, con
     return c ? http_finish(engine_http(engine), c, err) : -1;
 }
 
+char *engine_read_runtime(struct json_object *reply)
+{
+    const char *said = reply ? json_object_get_string(
+                                   reply_member(reply, "DefaultRuntime", json_type_string))
+                             : NULL;
+
+    return said ? strdup(said) : NULL;
+}
+
 char *engine_default_runtime(struct engine *engine, struct error **err)
 {
     cleanup_call struct http_call *c = engine_start(engine, "GET", "/info", NULL, ENGINE_CONTROL_MS,
@@ -109,10 +125,7 @@ char *engine_default_runtime(struct engine *engine, struct error **err)
     if (!c || http_finish(engine_http(engine), c, err) < 0)
         return NULL;
     struct json_object *reply = reply_object(c);
-    const char *said = reply ? json_object_get_string(
-                                   reply_member(reply, "DefaultRuntime", json_type_string))
-                             : NULL;
-    char *runtime = said ? strdup(said) : NULL;
+    char *runtime = engine_read_runtime(reply);
     json_object_put(reply);
     if (!runtime)
         error_set(err, 0, "engine: info: the answer has no DefaultRuntime");

@@ -4,6 +4,8 @@
 
 #include "engine/http.h"
 
+#include <json-c/json_types.h>
+
 struct engine;
 
 /* Limits of one call, in milliseconds; berth.conf(5) states them. */
@@ -25,6 +27,8 @@ struct http *engine_http(struct engine *engine);
 /* Asks the engine who it is and settles the API version: the lower of ours and
  * the engine's maximum (header Api-Version of /_ping). */
 int engine_negotiate(struct engine *engine, struct error **err);
+/* What is settled on where that header is "1.47": the minor version, -1 where there is none. */
+int engine_read_version(const char *version, struct error **err);
 /* The same, where that hasn't been done yet. */
 int engine_settle(struct engine *engine, struct error **err);
 /* Whether the settled version is at least 1.MINOR. */
@@ -33,6 +37,8 @@ bool engine_has(const struct engine *engine, int minor);
 /* The name of the runtime that it gives containers for which none is named, which the
  * caller frees. NULL on failure. */
 char *engine_default_runtime(struct engine *engine, struct error **err);
+/* The same for the answer itself, or NULL. */
+char *engine_read_runtime(struct json_object *reply);
 
 /* A call with a body of JSON, or NULL, and its limit in milliseconds (0: none).
  * NULL on failure. */

@@ -50,19 +50,25 @@ static struct json_object *create_body(const struct exec_command *command)
 }
 
 /* It goes into paths. */
-static int read_id(const struct http_call *call, char id[EXEC_ID_SIZE], struct error **err)
+int exec_read_id(struct json_object *reply, char id[EXEC_ID_SIZE], struct error **err)
 {
-    struct json_object *reply = reply_object(call);
     struct json_object *value = reply ? reply_member(reply, "Id", json_type_string) : NULL;
     const char *text = value ? json_object_get_string(value) : "";
     size_t len = strspn(text, "0123456789abcdef");
-    bool right = len > 0 && len < EXEC_ID_SIZE && text[len] == '\0';
 
-    if (right)
-        memcpy(id, text, len + 1);
+    if (len == 0 || len >= EXEC_ID_SIZE || text[len] != '\0')
+        return error_set(err, 0, "engine: exec: the answer is not that of a container engine");
+    memcpy(id, text, len + 1);
+    return 0;
+}
+
+static int read_id(const struct http_call *call, char id[EXEC_ID_SIZE], struct error **err)
+{
+    struct json_object *reply = reply_object(call);
+    int rc = exec_read_id(reply, id, err);
+
     json_object_put(reply);
-    return right ? 0
-                 : error_set(err, 0, "engine: exec: the answer is not that of a container engine");
+    return rc;
 }
 
 static struct http_call *start_create(struct engine *engine, const char *container,
@@ -138,6 +144,26 @@ struct http_call *exec_inspect(struct engine *engine, const char *id, struct err
     return engine_start(engine, "GET", path, NULL, ENGINE_CONTROL_MS, err);
 }
 
+int exec_read_state(struct json_object *reply, struct exec_state *state, struct error **err)
+{
+    struct json_object *running = reply_member(reply, "Running", json_type_boolean);
+    struct json_object *code = reply_member(reply, "ExitCode", json_type_int);
+    struct json_object *pid = reply_member(reply, "Pid", json_type_int);
+    struct json_object *id = reply_member(reply, "ContainerID", json_type_string);
+
+    *state = (struct exec_state){.status = -1};
+    state->running = !running || json_object_get_boolean(running);
+    if (code)
+        state->status = json_object_get_int(code);
+    if (pid && json_object_get_int(pid) > 1)
+        state->pid = json_object_get_int(pid);
+    if (id && json_object_get_string_len(id) == CONTAINER_ID_SIZE - 1)
+        snprintf(state->container, CONTAINER_ID_SIZE, "%s", json_object_get_string(id));
+    if (!running || (!state->running && (state->status < 0 || state->status > 255)))
+        return error_set(err, 0, "engine: exec: the answer has no Running and ExitCode");
+    return 0;
+}
+
 int exec_state_read(struct http_call *inspect, struct exec_state *state, struct error **err)
 {
     *state = (struct exec_state){.status = -1};
@@ -146,18 +172,7 @@ int exec_state_read(struct http_call *inspect, struct exec_state *state, struct 
     struct json_object *reply = reply_object(inspect);
     if (!reply)
         return error_set_kind(err, ERROR_LOST, "the container engine went away");
-    struct json_object *running = reply_member(reply, "Running", json_type_boolean);
-    struct json_object *code = reply_member(reply, "ExitCode", json_type_int);
-    struct json_object *pid = reply_member(reply, "Pid", json_type_int);
-    struct json_object *id = reply_member(reply, "ContainerID", json_type_string);
-    state->running = !running || json_object_get_boolean(running);
-    if (code)
-        state->status = json_object_get_int(code);
-    if (pid && json_object_get_int(pid) > 1)
-        state->pid = json_object_get_int(pid);
-    if (id && json_object_get_string_len(id) == CONTAINER_ID_SIZE - 1)
-        snprintf(state->container, CONTAINER_ID_SIZE, "%s", json_object_get_string(id));
-    bool right = running && (state->running || (state->status >= 0 && state->status <= 255));
+    int rc = exec_read_state(reply, state, err);
     json_object_put(reply);
-    return right ? 0 : error_set(err, 0, "engine: exec: the answer has no Running and ExitCode");
+    return rc;
 }

@@ -44,4 +44,8 @@ struct exec_state {
 /* Of a done inspect. ERROR_LOST where the engine went away. */
 int exec_state_read(struct http_call *inspect, struct exec_state *state, struct error **err);
 
+/* What the answers say to who made one, and who asked for its state. */
+int exec_read_id(struct json_object *reply, char id[EXEC_ID_SIZE], struct error **err);
+int exec_read_state(struct json_object *reply, struct exec_state *state, struct error **err);
+
 #endif

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "engine/http_curl.h"
+#include "engine/upgrade.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,16 +14,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { HEAD_MAX = 16 * 1024 };
-
 struct hijack {
     const struct libcurl *curl;
     CURL *easy;
     curl_socket_t fd;
     bool tls;
-    bool more;            /* TLS: the last read was full, the library may hold more */
-    char ahead[HEAD_MAX]; /* the reply's head, then bytes that came with it */
-    size_t ahead_start, ahead_end;
+    bool more; /* TLS: the last read was full, the library may hold more */
+    struct upgrade upgrade;
 };
 
 static ssize_t curl_errno(CURLcode rc)
@@ -66,20 +64,14 @@ ssize_t hijack_splice(struct hijack *h, int fd, size_t most)
 
 ssize_t hijack_read(struct hijack *h, void *buf, size_t size)
 {
-    size_t ahead = h->ahead_end - h->ahead_start;
+    size_t ahead = upgrade_take(&h->upgrade, buf, size);
 
-    if (ahead == 0)
-        return stream_read(h, buf, size);
-    if (size > ahead)
-        size = ahead;
-    memcpy(buf, h->ahead + h->ahead_start, size);
-    h->ahead_start += size;
-    return (ssize_t)size;
+    return ahead > 0 ? (ssize_t)ahead : stream_read(h, buf, size);
 }
 
 bool hijack_pending(const struct hijack *h)
 {
-    return h->more || h->ahead_start < h->ahead_end;
+    return h->more || h->upgrade.start < h->upgrade.end;
 }
 
 int hijack_fd(const struct hijack *h)
@@ -140,28 +132,24 @@ static int hijack_send_request(struct http *http, struct hijack *h, const char *
     return 0;
 }
 
-/* Reads until the empty line that ends the head; what follows it stays for
- * hijack_read. */
+/* What follows the head stays for hijack_read. */
 static int hijack_read_head(struct http *http, struct hijack *h, long long end, struct error **err)
 {
+    struct upgrade *u = &h->upgrade;
+
     for (;;) {
-        char *stop = memmem(h->ahead, h->ahead_end, "\r\n\r\n", 4);
-        if (stop) {
-            *stop = '\0';
-            h->ahead_start = (size_t)(stop - h->ahead) + 4;
-            return 0;
-        }
-        if (h->ahead_end == sizeof h->ahead)
-            return error_set(err, 0, "the reply's head is over %d bytes", HEAD_MAX);
-        ssize_t n = stream_read(h, h->ahead + h->ahead_end, sizeof h->ahead - h->ahead_end);
+        int rc;
+        ssize_t n = stream_read(h, u->bytes + u->end, sizeof u->bytes - u->end);
         if (n > 0)
-            h->ahead_end += (size_t)n;
+            rc = upgrade_came(u, (size_t)n, err);
         else if (n == 0)
-            return error_set_kind(err, ERROR_LOST, "the engine closed the connection");
+            rc = error_set_kind(err, ERROR_LOST, "the engine closed the connection");
         else if (errno != EAGAIN && errno != EINTR)
-            return error_set_kind(err, ERROR_LOST, "cannot read: %s", strerror(errno));
-        else if (hijack_wait(http, h, POLLIN, end, err) < 0)
-            return -1;
+            rc = error_set_kind(err, ERROR_LOST, "cannot read: %s", strerror(errno));
+        else
+            rc = hijack_wait(http, h, POLLIN, end, err);
+        if (rc != 0)
+            return rc < 0 ? -1 : 0;
     }
 }
 
@@ -178,17 +166,9 @@ static int hijack_handshake(struct http *http, struct hijack *h, const char *pat
         rc = curl->easy_getinfo(h->easy, CURLINFO_ACTIVESOCKET, &h->fd);
     if (rc || h->fd == CURL_SOCKET_BAD)
         return error_set_kind(err, ERROR_LOST, "%s", curl->easy_strerror(rc));
-    if (hijack_send_request(http, h, path, body, end, err) < 0 ||
-        hijack_read_head(http, h, end, err) < 0)
+    if (hijack_send_request(http, h, path, body, end, err) < 0)
         return -1;
-    /* "HTTP/1.1 101 UPGRADED" */
-    if (strncmp(h->ahead, "HTTP/1.", 7) != 0 || strncmp(h->ahead + 8, " 101", 4) != 0)
-        return error_set(
-            err, 0, "wanted \"101 UPGRADED\", got \"%.*s\" %.*s", (int)strcspn(h->ahead, "\r\n"),
-            h->ahead,
-            (int)(h->ahead_end - h->ahead_start < 300 ? h->ahead_end - h->ahead_start : 300),
-            h->ahead + h->ahead_start);
-    return 0;
+    return hijack_read_head(http, h, end, err);
 }
 
 struct hijack *hijack_open(struct http *http, const char *path, const char *body, long timeout_ms,

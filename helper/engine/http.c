@@ -5,16 +5,16 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "engine/http_curl.h"
+#include "engine/reply.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/select.h>
 
-enum { HEADERS_MAX = 32 * 1024, WATCH_MAX = 8, MESSAGE_MAX = 600 };
+enum { HEADERS_MAX = 32 * 1024, WATCH_MAX = 8 };
 
 struct http {
     struct http_target target;
@@ -327,24 +327,6 @@ bool http_call_header(const struct http_call *call, const char *name, char *valu
     return false;
 }
 
-/* The engine's own words: {"message": "..."}, else the body as it is. */
-static char *engine_message(const struct http_call *call)
-{
-    struct json_object *reply = json_tokener_parse(text_str(&call->body)), *message = NULL;
-    const char *said = text_str(&call->body);
-
-    if (reply && json_object_is_type(reply, json_type_object) &&
-        json_object_object_get_ex(reply, "message", &message) &&
-        json_object_is_type(message, json_type_string))
-        said = json_object_get_string(message);
-    size_t len = strnlen(said, MESSAGE_MAX);
-    while (len > 0 && (said[len - 1] == '\n' || said[len - 1] == '\r'))
-        len--;
-    char *copy = strndup(said, len);
-    json_object_put(reply);
-    return copy;
-}
-
 int http_call_result(struct http_call *call, struct error **err)
 {
     const struct libcurl *curl = call->http->curl;
@@ -375,7 +357,7 @@ int http_call_result(struct http_call *call, struct error **err)
     if (status / 100 == 2 || status == 304)
         return 0;
 
-    cleanup_string char *message = engine_message(call);
+    cleanup_string char *message = reply_message(text_str(&call->body));
     enum error_kind kind = ERROR_OTHER;
     if (status == 404)
         kind = ERROR_NOT_FOUND;
