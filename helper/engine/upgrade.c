@@ -2,9 +2,21 @@
 
 #include "engine/upgrade.h"
 
+#include <ctype.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { SAID_MAX = 300 };
+
+/* "HTTP/1.1 101 UPGRADED"; the words may be missing. */
+static bool is_upgraded(const char *head)
+{
+    static const char version[] = "HTTP/1.", status[] = " 101";
+    const char *minor = head + sizeof version - 1, *end = minor + sizeof status;
+
+    return strncmp(head, version, sizeof version - 1) == 0 && isdigit((unsigned char)*minor) &&
+           strncmp(minor + 1, status, sizeof status - 1) == 0 && (*end == ' ' || *end == '\r');
+}
 
 static int refuse(const struct upgrade *u, struct error **err)
 {
@@ -25,10 +37,7 @@ int upgrade_came(struct upgrade *u, size_t len, struct error **err)
     char *stop = memmem(u->bytes, u->end, empty_line, skip);
     if (stop) {
         u->start = (size_t)(stop - u->bytes) + skip;
-        /* "HTTP/1.1 101 UPGRADED" */
-        if (strncmp(u->bytes, "HTTP/1.", 7) != 0 || strncmp(u->bytes + 8, " 101", 4) != 0)
-            return refuse(u, err);
-        return 1;
+        return is_upgraded(u->bytes) ? 1 : refuse(u, err);
     }
     if (u->end == sizeof u->bytes)
         return error_set(err, 0, "the reply's head is over %d bytes", UPGRADE_MAX);

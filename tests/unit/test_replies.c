@@ -45,6 +45,7 @@ static void test_upgrade(void **state)
         {"HTTP/1.0 101\r\n\r\n", "", 1},
         {"HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n", NULL, 0},
         {"HTTP/1.1 200 OK\r\n\r\n$ ", NULL, -1},
+        {"HTTP/1.1 1010 OK\r\n\r\n$ ", NULL, -1},
         {"HTTP/1.101 OK\r\n\r\n", NULL, -1},
         {"HTTP/1.\r\n\r\n 101 ", NULL, -1},
         {"\r\n\r\nHTTP/1.1 101 UPGRADED\r\n\r\n", NULL, -1},
