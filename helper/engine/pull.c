@@ -3,6 +3,7 @@
 #include "engine/pull.h"
 
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,13 +62,17 @@ static const char *member_string(struct json_object *o, const char *key)
     return NULL;
 }
 
-static long long member_number(struct json_object *o, const char *key)
+/* Of a layer, by its registry's word: so that the sum of all is a number, too. */
+static long long member_size(struct json_object *o, const char *key)
 {
+    const long long most = LLONG_MAX / LAYERS_MAX;
     struct json_object *value;
 
-    if (json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, key, &value))
-        return json_object_get_int64(value);
-    return 0;
+    if (!json_object_is_type(o, json_type_object) || !json_object_object_get_ex(o, key, &value) ||
+        !json_object_is_type(value, json_type_int))
+        return 0;
+    long long size = json_object_get_int64(value);
+    return size < 0 ? 0 : size < most ? size : most;
 }
 
 static struct layer *pull_layer(struct pull *pull, const char *id)
@@ -95,8 +100,8 @@ static void pull_report(struct pull *pull, struct json_object *message, const ch
         return;
     json_object_object_get_ex(message, "progressDetail", &detail);
     if (strcmp(status, "Downloading") == 0 && detail) {
-        layer->done = member_number(detail, "current");
-        layer->total = member_number(detail, "total");
+        layer->done = member_size(detail, "current");
+        layer->total = member_size(detail, "total");
     }
     layer->finished = strcmp(status, "Pull complete") == 0 || strcmp(status, "Already exists") == 0;
     if (layer->finished || strcmp(status, "Download complete") == 0)

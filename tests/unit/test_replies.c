@@ -155,12 +155,23 @@ static void assert_progress(const char *text, long long done, long long total)
     assert_int_equal(seen.total, total);
 }
 
+/* The sizes are a registry's word. */
 static void test_pull(void **state)
 {
     (void)state;
     assert_progress(LAYER("a", "10", "1000") LAYER("b", "5", "50"), 15, 1050);
     assert_progress(LAYER("a", "10", "1000") "{\"status\":\"Pull complete\",\"id\":\"a\"}", 1000,
                     1000);
+    assert_progress(LAYER("a", "-10", "-9223372036854775808"), 0, 0);
+    assert_progress(LAYER("a", "\"x\"", "[1]"), 0, 0);
+    struct progress seen = {0};
+    cleanup_error struct error *err = NULL;
+    assert_int_equal(pull(LAYER("a", "9223372036854775807", "9223372036854775807")
+                              LAYER("b", "9223372036854775807", "1e300"),
+                          &seen, &err),
+                     0);
+    assert_true(seen.done > 0 && seen.total > 0);
+    assert_int_equal(seen.layers, 2);
 }
 
 static void test_pull_fails(void **state)
