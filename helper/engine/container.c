@@ -123,20 +123,26 @@ struct http_call *container_inspect(struct engine *engine, const char *name, str
     return engine_start(engine, "GET", path, NULL, ENGINE_CONTROL_MS, err);
 }
 
-static pid_t read_pid(struct json_object *reply, char id[CONTAINER_ID_SIZE])
+void container_read_id(struct json_object *reply, const char *key, char id[CONTAINER_ID_SIZE])
 {
-    struct json_object *state, *pid, *value;
-    pid_t result = 0;
+    const char *text = json_object_get_string(reply_member(reply, key, json_type_string));
 
     id[0] = '\0';
+    if (text && strspn(text, "0123456789abcdef") == CONTAINER_ID_SIZE - 1 &&
+        text[CONTAINER_ID_SIZE - 1] == '\0')
+        memcpy(id, text, CONTAINER_ID_SIZE);
+}
+
+static pid_t read_pid(struct json_object *reply, char id[CONTAINER_ID_SIZE])
+{
+    struct json_object *state, *pid;
+    pid_t result = 0;
+
     if (json_object_object_get_ex(reply, "State", &state) &&
         json_object_is_type(state, json_type_object) &&
         json_object_object_get_ex(state, "Pid", &pid) && json_object_is_type(pid, json_type_int))
         result = json_object_get_int(pid);
-    if (json_object_object_get_ex(reply, "Id", &value) &&
-        json_object_get_string_len(value) == CONTAINER_ID_SIZE - 1 &&
-        strspn(json_object_get_string(value), "0123456789abcdef") == CONTAINER_ID_SIZE - 1)
-        snprintf(id, CONTAINER_ID_SIZE, "%s", json_object_get_string(value));
+    container_read_id(reply, "Id", id);
     return result > 0 ? result : 0;
 }
 

@@ -41,6 +41,8 @@ struct http_call *container_inspect(struct engine *engine, const char *name, str
  * (64 hex digits), "" unknown. */
 enum { CONTAINER_ID_SIZE = 65 };
 pid_t container_inspect_pid(const struct http_call *inspect, char id[CONTAINER_ID_SIZE]);
+/* The id that `key` of a reply holds; "" where it is none. */
+void container_read_id(struct json_object *reply, const char *key, char id[CONTAINER_ID_SIZE]);
 
 /* What a container is, and in which state. */
 struct container_state {

@@ -149,7 +149,6 @@ int exec_read_state(struct json_object *reply, struct exec_state *state, struct 
     struct json_object *running = reply_member(reply, "Running", json_type_boolean);
     struct json_object *code = reply_member(reply, "ExitCode", json_type_int);
     struct json_object *pid = reply_member(reply, "Pid", json_type_int);
-    struct json_object *id = reply_member(reply, "ContainerID", json_type_string);
 
     *state = (struct exec_state){.status = -1};
     state->running = !running || json_object_get_boolean(running);
@@ -157,8 +156,7 @@ int exec_read_state(struct json_object *reply, struct exec_state *state, struct 
         state->status = json_object_get_int(code);
     if (pid && json_object_get_int(pid) > 1)
         state->pid = json_object_get_int(pid);
-    if (id && json_object_get_string_len(id) == CONTAINER_ID_SIZE - 1)
-        snprintf(state->container, CONTAINER_ID_SIZE, "%s", json_object_get_string(id));
+    container_read_id(reply, "ContainerID", state->container);
     if (!running || (!state->running && (state->status < 0 || state->status > 255)))
         return error_set(err, 0, "engine: exec: the answer has no Running and ExitCode");
     return 0;

@@ -74,6 +74,14 @@ static void test_exec_state(void **state)
         {"{\"ExitCode\":0}", "", -1, 0, true},
         /* As long as an id is. */
         {"{\"Running\":true,\"ContainerID\":\"" ID "0\"}", "", 0, -1, true},
+        {"{\"Running\":true,\"ContainerID\":\""
+         "../../../../../../../../../../../../../../../../../../../../../"
+         "x\"}",
+         "", 0, -1, true},
+        {"{\"Running\":true,\"ContainerID\":\""
+         "9f8e7d6c5b4a39219f8e7d6c5b4a3921\\u00005b4a39219f8e7d6c5b4a3921"
+         "9f8e7d\"}",
+         "", 0, -1, true},
     };
 
     (void)state;
