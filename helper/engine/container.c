@@ -71,15 +71,16 @@ struct http_call *container_wait(struct engine *engine, const char *name, struct
 
 int container_read_status(struct json_object *reply, int *status, struct error **err)
 {
-    struct json_object *code, *error, *message = NULL;
+    struct json_object *error = reply_member(reply, "Error", json_type_object);
+    struct json_object *code = reply_member(reply, "StatusCode", json_type_int);
+    const char *message = error ? json_object_get_string(
+                                      reply_member(error, "Message", json_type_string))
+                                : NULL;
 
-    if (json_object_object_get_ex(reply, "Error", &error) &&
-        json_object_is_type(error, json_type_object) &&
-        json_object_object_get_ex(error, "Message", &message))
-        return error_set(err, 0, "engine: wait: %.200s", json_object_get_string(message));
-    if (!json_object_object_get_ex(reply, "StatusCode", &code) ||
-        !json_object_is_type(code, json_type_int) || json_object_get_int(code) < 0 ||
-        json_object_get_int(code) > 255)
+    if (error)
+        return error_set(err, 0, "engine: wait: %.200s",
+                         message ? message : "the answer has an Error without a Message");
+    if (!code || json_object_get_int(code) < 0 || json_object_get_int(code) > 255)
         return error_set(err, 0, "engine: wait: the answer has no StatusCode from 0 to 255");
     *status = json_object_get_int(code);
     return 0;

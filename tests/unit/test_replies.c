@@ -108,6 +108,8 @@ static void test_wait(void **state)
         {"{\"StatusCode\":130}", NULL, 130},
         {"{\"Error\":null,\"StatusCode\":0}", NULL, 0},
         {"{\"Error\":{\"Message\":\"gone\"},\"StatusCode\":0}", "engine: wait: gone", -1},
+        {"{\"Error\":{\"Message\":null},\"StatusCode\":0}",
+         "engine: wait: the answer has an Error without a Message", -1},
         {"{\"StatusCode\":-1}", "engine: wait: the answer has no StatusCode from 0 to 255", -1},
         {"{}", "engine: wait: the answer has no StatusCode from 0 to 255", -1},
     };
