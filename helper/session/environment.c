@@ -48,7 +48,7 @@ static int add_accepted(struct strings *env, const struct policy *policy,
             return -1;
         for (size_t j = 0; !wanted && j < policy->accept_env.count; j++)
             wanted = fnmatch(policy->accept_env.items[j], name, 0) == 0;
-        if (!wanted || !name_valid(name) || is_hosts_own(name))
+        if (!wanted || !name_valid(name) || is_hosts_own(name) || !strchr(entry, '='))
             continue;
         if (!any_bytes && !utf8_valid(entry, strlen(entry)))
             syslog(LOG_NOTICE, "session=%s variable %s is not UTF-8: left out", request->session,

@@ -446,6 +446,7 @@ static void test_environment(void **state)
     strings_add(&r.env, "LC_BAD=\xff");
     strings_add(&r.env, "9X=1");
     strings_add(&r.env, "no equals");
+    strings_add(&r.env, "NO_VALUE");
     strings_add(&r.env, "USER=root");
     strings_add(&r.env, "SSH_ORIGINAL_COMMAND=true");
     strings_add(&r.env, "SSH_TTY=/dev/pts/3");
