@@ -239,11 +239,16 @@ int command_make(struct strings *argv, const struct policy *policy, const struct
         rc = make_scripted(argv, policy, command, context->size, request->tty, escaped);
     if (rc < 0)
         return error_set(err, ENOMEM, "command");
-    for (size_t i = 0; i < argv->count; i++)
+    for (size_t i = 0; i < argv->count; i++) {
         if (strlen(argv->items[i]) > ARGUMENT_MAX)
             return error_set(err, 0,
                              "the command needs %zu bytes on its way into the container, "
                              "%d are possible: put it into a file, or send it as stdin of a shell",
                              strlen(argv->items[i]), ARGUMENT_MAX);
+        if (!utf8_valid(argv->items[i], strlen(argv->items[i])))
+            return error_set(err, 0,
+                             "the command's arguments are not UTF-8, and the engine takes no "
+                             "others");
+    }
     return 0;
 }

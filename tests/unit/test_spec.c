@@ -432,6 +432,23 @@ static bool has(const struct strings *env, const char *entry)
     return false;
 }
 
+/* In no shell's hands, as a command is, and the engine would make something else of them. */
+static void test_sftp_arguments_that_json_lacks(void **state)
+{
+    struct policy p = plain_policy();
+    struct request r = plain_request("internal-sftp -d /\xff");
+    cleanup_strings struct strings argv = {0};
+    const struct command_context none = {0};
+    cleanup_error struct error *err = NULL;
+
+    (void)state;
+    p.sftp = SFTP_IMAGE;
+    r.kind = REQUEST_SFTP;
+    assert_int_equal(command_make(&argv, &p, &r, &none, &err), -1);
+    assert_string_equal(error_text(err),
+                        "the command's arguments are not UTF-8, and the engine takes no others");
+}
+
 static void test_environment(void **state)
 {
     struct policy p = plain_policy();
@@ -476,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_argv),
         cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_sftp_arguments_that_json_lacks),
         cmocka_unit_test(test_environment),
     };
 
