@@ -11,16 +11,17 @@
 #include <syslog.h>
 
 /* A sanitizer reads /proc, maps its shadow and runs a symbolizer when it has found
- * something: it would die of that, and not say what it was. */
-#ifdef __SANITIZE_ADDRESS__
-#define SANITIZED 1
+ * something: it would die of that, and not say what it was. And gcov writes files as the
+ * process ends. */
+#if defined(__SANITIZE_ADDRESS__) || defined(COVERAGE)
+#define INSTRUMENTED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define SANITIZED 1
+#define INSTRUMENTED 1
 #endif
 #endif
-#ifndef SANITIZED
-#define SANITIZED 0
+#ifndef INSTRUMENTED
+#define INSTRUMENTED 0
 #endif
 
 /* Of an answer that is too long for a datagram. */
@@ -83,7 +84,7 @@ int confine(const struct session *s, bool *back, struct error **err)
     bool files = false, calls = false;
 
     process_trim(); /* all that it needs is there */
-    if (SANITIZED)
+    if (INSTRUMENTED)
         return 0;
     if (confine_files(s, &files, err) < 0 || confine_calls(s, *back && files, &calls, err) < 0)
         return -1;
@@ -103,8 +104,8 @@ int confine_relay(struct error **err)
 
     process_trim();
     /* A kernel that lacks the means was told of by the session. */
-    return SANITIZED || (landlock_confine(&nothing, &ignored, err) == 0 &&
-                         confine_relay_calls(&ignored, err) == 0)
+    return INSTRUMENTED || (landlock_confine(&nothing, &ignored, err) == 0 &&
+                            confine_relay_calls(&ignored, err) == 0)
                ? 0
                : -1;
 }

@@ -35,10 +35,10 @@
 
 #include <cmocka.h>
 
-#ifdef __SANITIZE_ADDRESS__
-#define SANITIZED 1
+#if defined(__SANITIZE_ADDRESS__) || defined(COVERAGE)
+#define INSTRUMENTED 1
 #else
-#define SANITIZED 0
+#define INSTRUMENTED 0
 #endif
 
 /* Returns 0, or errno. */
@@ -57,7 +57,7 @@ static bool can_try(void)
 {
     const char *preload = getenv("LD_PRELOAD");
 
-    return !SANITIZED && !(preload && strstr(preload, "vgpreload"));
+    return !INSTRUMENTED && !(preload && strstr(preload, "vgpreload"));
 }
 
 /* The call's errno, DIED of SIGSYS, or NO_MEANS. */
