@@ -136,6 +136,10 @@ def section(name, options, title=None):
     return head + " {\n" + "\n".join(lines) + "\n}\n"
 
 
+# A build for gcov (tests/coverage): what runs in a container writes there, too.
+GCOV = os.environ.get("BERTH_TEST_GCOV")
+
+
 class Conf:
     """Writes berth.conf; the helper reads it at each login."""
 
@@ -153,6 +157,8 @@ class Conf:
             defaults.setdefault("scope", self.scope)
             defaults.setdefault("linger", "0")
             defaults.setdefault("hangup_grace", "0")
+        if GCOV:
+            defaults["mounts"] = [f"{GCOV}:{GCOV}", *defaults.get("mounts", [])]
         engine = {"endpoint": self.endpoint, **(engine or {})}
         parts = [f"runtime_dir = {quoted(runtime_dir or self.runtime_dir)}\n",
                  section("engine", engine), section("defaults", defaults)]
