@@ -10,35 +10,16 @@ import threading
 import pytest
 
 from harness import images, procs
+from harness.agent import Agent
 from harness.client import Login, need
 from harness.private_engine import PrivateEngine
-from harness.sshd import DOORS, keygen
+from harness.sshd import DOORS
 from harness.wait import wait_for
 
 pytestmark = pytest.mark.channels("direct", "attach", "exec")
 HERE = os.path.dirname(os.path.abspath(__file__))
 OPEN = DOORS.replace("AllowAgentForwarding no", "AllowAgentForwarding yes")
 FORGED = "  AcceptEnv SSH_AUTH_SOCK BT_*\n"
-
-
-class Agent:
-    """A real one, with one key."""
-
-    def __init__(self, folder, name):
-        self.path = os.path.join(folder, name + ".socket")
-        self.key = os.path.join(folder, name)
-        keygen(self.key)
-        self.process = subprocess.Popen([need("ssh-agent"), "-D", "-a", self.path],
-                                        stdout=subprocess.DEVNULL)
-        self.env = {**os.environ, "SSH_AUTH_SOCK": self.path}
-        wait_for(lambda: os.path.exists(self.path), 5, "an agent")
-        subprocess.run(["ssh-add", "-q", self.key], env=self.env, check=True)
-        with open(self.key + ".pub") as f:
-            self.public = " ".join(f.read().split()[:2])
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
 
 
 class Forwarding(Login):
