@@ -142,7 +142,7 @@ class World:
         # Whatever an earlier run that was killed left: it would fail the first test.
         for row in self.engine.containers(self.names()):
             self.engine.remove(row["Id"])
-        images.make_all(self.engine, self.dir)
+        self.make_images()
         self.syslog = Syslog(self.dir)
         self.conf = sshd_module.Conf(os.path.join(self.dir, "berth.conf"), self.runtime,
                                      "unix://" + SOCKET, images.BUSYBOX)
@@ -150,6 +150,9 @@ class World:
         self.sshd = sshd_module.Sshd(self.dir, self.users, HELPER, self.conf.path,
                                      self.syslog, BARE)
         self.client = Client(self.sshd)
+
+    def make_images(self):
+        images.make_all(self.engine, self.dir)
 
     def memory_bound(self):
         """A stalled helper's resident memory: buffers and libcurl, or neither."""

@@ -150,6 +150,8 @@ class Proxy:
         self.sockets = []
 
     def close(self):
+        # Closed alone, it stays open for who waits in accept().
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.cut()
 

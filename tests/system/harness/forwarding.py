@@ -75,11 +75,11 @@ def rest(sock):
     return b"".join(iter(lambda: sock.recv(65536), b""))
 
 
-def line(proc):
+def line(proc, timeout=30):
     """The next one that it prints, without its end."""
     said = b""
     while not said.endswith(b"\n"):
-        ready, _, _ = select.select([proc.stdout], [], [], 30)
+        ready, _, _ = select.select([proc.stdout], [], [], timeout)
         byte = proc.stdout.read(1) if ready else None
         assert byte, f"no line, but {said!r}; ended with {proc.poll()}"
         said += byte
@@ -127,15 +127,15 @@ def namespace(pid="self"):
 class Connection(Login):
     """A ControlMaster without a session: what goes by it is one connection's."""
 
-    def __init__(self, client, user, path, opts=()):
+    def __init__(self, client, user, path, opts=(), timeout=30):
         super().__init__(client, user, "glibc")
-        self.path = path
+        self.path, self.timeout = path, timeout
         # By -N sshd is asked for nothing but what else is asked for by this path.
         self.master = Login.start(self, opts=["-N", "-M", "-S", path, *opts],
                                   stdin=subprocess.DEVNULL)
         self.forwards = 0
         there = lambda: os.path.exists(path) or self.master.poll() is not None
-        wait_for(there, 30, "a connection")
+        wait_for(there, timeout, "a connection")
         assert self.master.poll() is None, self.master.communicate()
 
     def shared(self, opts):
@@ -143,6 +143,7 @@ class Connection(Login):
         return ["-S", self.path, "-o", "ProxyCommand=false", *opts]
 
     def run(self, *command, opts=(), **kw):
+        kw.setdefault("timeout", self.timeout)
         return super().run(*command, opts=self.shared(opts), **kw)
 
     def start(self, *command, opts=(), **kw):

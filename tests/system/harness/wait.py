@@ -2,8 +2,9 @@
 import time
 
 
-def wait_for(condition, timeout, what):
-    """Polls until condition() is true and returns its value; fails after timeout seconds."""
+def wait_for(condition, timeout, what, pause=0.01):
+    """Polls until condition() is true and returns its value; fails after timeout seconds. A
+    condition that costs much wants a longer pause."""
     end = time.monotonic() + timeout
     while True:
         value = condition()
@@ -12,7 +13,7 @@ def wait_for(condition, timeout, what):
         if time.monotonic() > end:
             detail = what() if callable(what) else what
             raise AssertionError(f"not within {timeout} s: {detail}")
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def became(condition, timeout):
