@@ -19,7 +19,8 @@ struct hijack {
     CURL *easy;
     curl_socket_t fd;
     bool tls;
-    bool more; /* TLS: the last read was full, the library may hold more */
+    bool more;                  /* TLS: the last read was full, the library may hold more */
+    char said[CURL_ERROR_SIZE]; /* libcurl's own words, with TLS, or "" */
     struct upgrade upgrade;
 };
 
@@ -160,12 +161,15 @@ static int hijack_handshake(struct http *http, struct hijack *h, const char *pat
     long long end = now_ms() + timeout_ms;
     CURLcode rc = curl->easy_setopt(h->easy, CURLOPT_CONNECT_ONLY, 1L);
 
+    if (!rc && h->tls)
+        rc = curl->easy_setopt(h->easy, CURLOPT_ERRORBUFFER, h->said);
     if (!rc)
         rc = curl->easy_perform(h->easy);
     if (!rc)
         rc = curl->easy_getinfo(h->easy, CURLINFO_ACTIVESOCKET, &h->fd);
     if (rc || h->fd == CURL_SOCKET_BAD)
-        return error_set_kind(err, ERROR_LOST, "%s", curl->easy_strerror(rc));
+        return error_set_kind(err, ERROR_LOST, "%s",
+                              h->said[0] ? h->said : curl->easy_strerror(rc));
     if (hijack_send_request(http, h, path, body, end, err) < 0)
         return -1;
     return hijack_read_head(http, h, end, err);

@@ -36,7 +36,8 @@ struct http_call {
     long long last_byte; /* now_ms() */
     bool done, header_seen, too_large, sink_failed, idle;
     CURLcode result;
-    char what[96]; /* "POST /containers/create", for errors */
+    char what[96];              /* "POST /containers/create", for errors */
+    char said[CURL_ERROR_SIZE]; /* libcurl's own words, with TLS, or "" */
 };
 
 struct http *http_new(const struct http_target *target, struct error **err)
@@ -254,6 +255,8 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
     CURLcode rc = curl->easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
     if (!rc)
         rc = set_method(call, request);
+    if (!rc && http_is_tls(http))
+        rc = curl->easy_setopt(call->easy, CURLOPT_ERRORBUFFER, call->said);
     if (!rc && request->timeout_ms)
         rc = curl->easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, request->timeout_ms);
     if (!rc)
@@ -348,9 +351,10 @@ int http_call_result(struct http_call *call, struct error **err)
     if (call->result != CURLE_OK) {
         long oserr = 0;
         curl->easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &oserr);
+        /* The code alone doesn't say what is wrong with which certificate. */
         return error_set_kind(err, ERROR_LOST, "engine: %s: %s%s%s", call->what,
-                              curl->easy_strerror(call->result), oserr ? ": " : "",
-                              oserr ? strerror((int)oserr) : "");
+                              call->said[0] ? call->said : curl->easy_strerror(call->result),
+                              oserr ? ": " : "", oserr ? strerror((int)oserr) : "");
     }
     if (!call->header_seen)
         return error_set_kind(err, ERROR_LOST, "engine: %s: the reply was cut", call->what);
