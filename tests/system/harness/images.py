@@ -76,12 +76,16 @@ def busybox_tar(extra=b"", files=()):
     return out.getvalue()
 
 
+def programs_tar(*programs, files=()):
+    """busybox and these programs of this machine's."""
+    said = subprocess.run(["ldd", *programs], check=True, capture_output=True, text=True)
+    needed = sorted(set(re.findall(r"(/\S+) \(0x", said.stdout)))
+    return busybox_tar(files=[*programs, *needed, *files])
+
+
 def tmux_tar():
-    """busybox and this machine's tmux."""
-    said = subprocess.run(["ldd", "/usr/bin/tmux"], check=True, capture_output=True, text=True)
-    return busybox_tar(files=["/usr/bin/tmux", *re.findall(r"(/\S+) \(0x", said.stdout),
-                              "/lib/terminfo/x/xterm", "/lib/terminfo/s/screen",
-                              "/usr/lib/locale/C.utf8/LC_CTYPE"])
+    return programs_tar("/usr/bin/tmux", files=["/lib/terminfo/x/xterm", "/lib/terminfo/s/screen",
+                                                "/usr/lib/locale/C.utf8/LC_CTYPE"])
 
 
 def one_program_tar(program, path="the-binary"):

@@ -48,20 +48,30 @@ class PrivateEngine:
                 f.write(f"daemon:{self.remap}:65536\n")
             script += "".join(f"mount --bind '{ids}' /etc/{name}; "
                               for name in ("subuid", "subgid"))
-        holder = subprocess.Popen(["unshare", "-n", "-m", "sh", "-ec", script + "echo; exec cat"],
+        holder = subprocess.Popen(["unshare", *self.unshare_options(), "sh", "-ec",
+                                   script + "echo; exec cat"],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         assert holder.stdout.readline() == b"\n", f"no namespaces: {self.tail()}"
         return holder
 
+    def unshare_options(self):
+        return ["-n", "-m"]
+
+    def nsenter_options(self):
+        return ["--net", "--mount"]
+
+    def network_options(self):
+        return ["--bridge", "none"]
+
     def start(self):
         argv = ["dockerd", "--config-file", self.config, "--data-root", self.dir + "/data",
                 "--exec-root", self.dir + "/exec", "--pidfile", self.pidfile,
-                "-H", "unix://" + self.path, "--group", self.group, "--bridge", "none",
+                "-H", "unix://" + self.path, "--group", self.group, *self.network_options(),
                 "--iptables=false", "--storage-driver", "overlay2", *CGROUPS]
         if self.remap:
             argv += ["--userns-remap", "daemon"]
         self.process = subprocess.Popen(
-            ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--"] + argv,
+            ["nsenter", f"--target={self.holder.pid}", *self.nsenter_options(), "--"] + argv,
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         wait_for(self._up, 30, lambda: f"private engine; its log: {self.tail()}")
 
