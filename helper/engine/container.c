@@ -17,6 +17,13 @@ enum { PATH_SIZE = 512 };
  * default, ctrl-p ctrl-q. 0xFE and 0xFF stand in no UTF-8 text. */
 #define NO_DETACH_KEYS "%FE,%FF,%FE,%FF"
 
+/* podman has no 409 for it. */
+static bool name_is_taken(const struct engine *engine, const struct http_call *create)
+{
+    return engine_is_podman(engine) && http_call_status(create) == 500 &&
+           strstr(http_call_body(create, NULL), "is already in use");
+}
+
 int container_create(struct engine *engine, const char *name, struct json_object *body,
                      struct error **err)
 {
@@ -29,8 +36,14 @@ int container_create(struct engine *engine, const char *name, struct json_object
     snprintf(path, sizeof path, "/containers/create?name=%s", name);
     cleanup_call struct http_call *c = engine_start(engine, "POST", path, text, ENGINE_CREATE_MS,
                                                     err);
-    if (!c || http_finish(engine_http(engine), c, err) < 0)
+    if (!c)
         return -1;
+    if (http_finish(engine_http(engine), c, err) < 0) {
+        if (!name_is_taken(engine, c))
+            return -1;
+        error_clear(err);
+        return error_set_kind(err, ERROR_CONFLICT, "engine: create: the name %s is taken", name);
+    }
     struct json_object *reply = reply_object(c);
     bool made = http_call_status(c) == 201 && reply && json_object_object_get_ex(reply, "Id", &id);
     json_object_put(reply);

@@ -16,6 +16,7 @@ enum { API_MINOR_MIN = 30, API_MINOR_MAX = 47 };
 struct engine {
     struct http *http;
     int minor;
+    bool podman;
 };
 
 struct engine *engine_new(const struct http_target *target, struct error **err)
@@ -65,7 +66,7 @@ int engine_read_version(const char *version, struct error **err)
 int engine_negotiate(struct engine *engine, struct error **err)
 {
     struct http_request request = {.method = "GET", .path = "/_ping", .timeout_ms = ENGINE_PING_MS};
-    char version[16] = "";
+    char version[16] = "", libpod[16];
 
     http_set_version(engine->http, "");
     cleanup_call struct http_call *call = http_start(engine->http, &request, err);
@@ -76,6 +77,7 @@ int engine_negotiate(struct engine *engine, struct error **err)
     if (minor < 0)
         return -1;
     engine->minor = minor;
+    engine->podman = http_call_header(call, "Libpod-Api-Version", libpod, sizeof libpod);
     snprintf(version, sizeof version, "1.%d", minor);
     http_set_version(engine->http, version);
     return 0;
@@ -89,6 +91,11 @@ int engine_settle(struct engine *engine, struct error **err)
 bool engine_has(const struct engine *engine, int minor)
 {
     return engine->minor >= minor;
+}
+
+bool engine_is_podman(const struct engine *engine)
+{
+    return engine->podman;
 }
 
 struct http_call *engine_start(struct engine *engine, const char *method, const char *path,

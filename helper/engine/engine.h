@@ -33,6 +33,9 @@ int engine_read_version(const char *version, struct error **err);
 int engine_settle(struct engine *engine, struct error **err);
 /* Whether the settled version is at least 1.MINOR. */
 bool engine_has(const struct engine *engine, int minor);
+/* Whether it is podman's service, which has the same API and not all that is behind it;
+ * known once the version is settled. */
+bool engine_is_podman(const struct engine *engine);
 
 /* The name of the runtime that it gives containers for which none is named, which the
  * caller frees. NULL on failure. */

@@ -225,7 +225,7 @@ int creation_place(struct session *s, struct engine *engine, struct json_object 
     if (names->way == NAMES_MOUNT && !names->known &&
         learn(s, engine, body, names, earlier, err) < 0)
         return -1;
-    if (names->way == NAMES_MOUNT && names_mount(names, s, body, err) < 0)
+    if (names->way == NAMES_MOUNT && names_mount(names, s, engine, body, err) < 0)
         return -1;
     if (!earlier->exists && create_one(s, engine, body, earlier, err) < 0)
         return -1;

@@ -420,8 +420,9 @@ static int add_mount(struct json_object *mounts, const struct names *names, cons
     return 0;
 }
 
-/* In memory: half of what the container may have, and never the session's end. */
-static int add_home(struct json_object *host, const struct session *s)
+/* In memory: half of what the container may have, and never the session's end. podman can't
+ * say whose a tmpfs is: there it is anybody's, as /tmp is. */
+static int add_home(struct json_object *host, const struct session *s, bool owned)
 {
     const struct policy *p = s->policy;
     struct json_object *tmpfs = member(host, "Tmpfs", json_type_object);
@@ -429,7 +430,10 @@ static int add_home(struct json_object *host, const struct session *s)
     struct text options = {0};
 
     (void)passwd_ids(&ids, p->user);
-    text_printf(&options, "exec,mode=%04o,uid=%u,gid=%u", HOME_MODE, ids.uid, ids.gid);
+    if (owned)
+        text_printf(&options, "exec,mode=%04o,uid=%u,gid=%u", HOME_MODE, ids.uid, ids.gid);
+    else
+        text_puts(&options, "exec,mode=1777");
     if (p->memory > 0)
         text_printf(&options, ",size=%lld", p->memory / 2);
     cleanup_string char *value = text_take(&options);
@@ -438,8 +442,8 @@ static int add_home(struct json_object *host, const struct session *s)
     return value ? 0 : -1;
 }
 
-int names_mount(const struct names *names, const struct session *s, struct json_object *body,
-                struct error **err)
+int names_mount(const struct names *names, const struct session *s, const struct engine *engine,
+                struct json_object *body, struct error **err)
 {
     const struct policy *p = s->policy;
     struct json_object *host = member(body, "HostConfig", json_type_object);
@@ -451,7 +455,7 @@ int names_mount(const struct names *names, const struct session *s, struct json_
     if (rc == 0 && group)
         rc = add_mount(mounts, names, s, "group", GROUP);
     if (rc == 0 && home)
-        rc = add_home(host, s);
+        rc = add_home(host, s, !engine_is_podman(engine));
     return rc < 0 ? error_set(err, ENOMEM, "create body") : 0;
 }
 

@@ -41,8 +41,8 @@ void names_recall(struct names *names, const struct session *s);
 int names_learn(struct names *names, const struct session *s, struct engine *engine,
                 struct error **err);
 /* Puts the files, and a home where the image has none, into a create body. */
-int names_mount(const struct names *names, const struct session *s, struct json_object *body,
-                struct error **err);
+int names_mount(const struct names *names, const struct session *s, const struct engine *engine,
+                struct json_object *body, struct error **err);
 /* Changes them in container s->container, which was made of `body` and hasn't run yet. */
 int names_put(const struct session *s, struct engine *engine, struct json_object *body,
               struct error **err);
