@@ -19,6 +19,10 @@
 #include <syslog.h>
 #include <unistd.h>
 
+/* A short command has ended by then: it has the processors to itself, before the engine makes
+ * the next one's container. */
+enum { REFILL_AFTER_MS = 100 };
+
 struct search {
     const char *policy; /* the hash wanted */
     struct lease *found;
@@ -211,6 +215,7 @@ static void refill(const struct session *s)
 void standby_refill(const struct session *s)
 {
     if (background_fork("berth-standby") == 0) {
+        pause_ms(REFILL_AFTER_MS);
         refill(s);
         _exit(0);
     }
