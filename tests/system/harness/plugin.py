@@ -1,4 +1,5 @@
-"""Fixtures: one sshd, its users and images for the whole run; a check after every test."""
+"""Fixtures: one sshd, its users and images for the whole run; a check after every test.
+A plugin of pytest's, so that the tests beside these ones (tests/faults) have them too."""
 import concurrent.futures
 import contextlib
 import fcntl
@@ -17,13 +18,14 @@ import pytest
 
 sys.dont_write_bytecode = True
 
-from harness import data, doors as doors_module, forwarding, fresh_root, images  # noqa: E402
-from harness import procs, sshd as sshd_module, users as users_module  # noqa: E402
-from harness.client import Client, Login  # noqa: E402
-from harness.engine import Engine  # noqa: E402
-from harness.syslog import Syslog  # noqa: E402
-from harness.wait import became, wait_for  # noqa: E402
+from . import data, doors as doors_module, forwarding, fresh_root, images  # noqa: E402
+from . import procs, sshd as sshd_module, users as users_module  # noqa: E402
+from .client import Client, Login  # noqa: E402
+from .engine import Engine  # noqa: E402
+from .syslog import Syslog  # noqa: E402
+from .wait import became, wait_for  # noqa: E402
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 BARE = os.environ.get("BERTH_TEST_BARE") == "1"
 PREFIX = os.environ.get("BERTH_PREFIX", "/usr/local")
 HELPER = os.path.join(PREFIX, "libexec/berth/berth-session")
@@ -39,6 +41,9 @@ def pytest_configure(config):
         raise pytest.UsageError("the system tests must run as root")
     if not BARE and not os.path.exists(HELPER):
         raise pytest.UsageError(f"no {HELPER}: set BERTH_PREFIX to the installed tree")
+    # All, where nothing is named.
+    if config.args == [str(config.invocation_params.dir)]:
+        config.args.append(os.path.join(HERE, "../../faults"))
     if config.getoption("tx", None) and not hasattr(config, "workerinput"):
         prepare_machines(config)
     elif os.environ.get("PYTEST_XDIST_WORKER"):
