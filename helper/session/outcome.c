@@ -71,18 +71,21 @@ void outcome_motd(const char *path, const char *session)
 }
 
 /* docker-init is tini: "[FATAL tini (7)] exec /bin/sh failed: No such file or
- * directory", status 127. */
-char *outcome_no_shell(const struct relay_result *result, const struct policy *policy)
+ * directory", status 127, or "[FATAL tini (1)] fork failed: Resource temporarily
+ * unavailable", status 1. */
+char *outcome_no_command(const struct relay_result *result, const struct policy *policy)
 {
     const char *shell = policy->shell ? policy->shell : "/bin/sh";
     static const char complaint[] = "[FATAL tini (";
 
     /* Nothing else came: no command's own words. */
-    if (result->bytes_out + result->bytes_err != (long long)result->head_len)
+    if (result->bytes_out + result->bytes_err != (long long)result->head_len ||
+        strncmp(result->head, complaint, sizeof complaint - 1) != 0)
         return NULL;
-    if ((result->status != 127 && result->status != 126) ||
-        strncmp(result->head, complaint, sizeof complaint - 1) != 0 ||
-        !strstr(result->head, "] exec "))
+    if (result->status == 1 && strstr(result->head, "] fork failed: "))
+        return strdup("cannot make a process: the container's limit of processes is reached "
+                      "(pids in berth.conf)");
+    if ((result->status != 127 && result->status != 126) || !strstr(result->head, "] exec "))
         return NULL;
     return text_format("image %s cannot run %s: name a shell that it has in berth.conf: "
                        "shell = \"/path\"",

@@ -21,9 +21,9 @@ void outcome_motd(const char *path, const char *session);
 
 /* What the user needs to hear, or NULL; the caller frees it. */
 
-/* The engine started the container, and its init found no shell to run: the
- * output is then init's complaint. */
-char *outcome_no_shell(const struct relay_result *result, const struct policy *policy);
+/* The engine started the container, and its init found no shell to run, or no room
+ * for a process: the output is then init's complaint. */
+char *outcome_no_command(const struct relay_result *result, const struct policy *policy);
 /* sftp-server failed before it answered anything: with what it said. */
 char *outcome_sftp(const struct relay_result *result, const struct policy *policy);
 

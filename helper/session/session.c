@@ -271,7 +271,7 @@ static struct ending ending_of(struct session *s, const struct error *err)
         e.status = 128 + SIGHUP;
     } else if (s->result.end == RELAY_OVER) {
         e = ending_by_time(s);
-    } else if (!s->direct && (e.tell = outcome_no_shell(&s->result, s->policy))) {
+    } else if (!s->direct && (e.tell = outcome_no_command(&s->result, s->policy))) {
         e.status = OUTCOME_REFUSED;
         e.reason = "error";
         e.failed = true;
