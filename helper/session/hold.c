@@ -196,7 +196,7 @@ int hold_run(const char *config, struct strings *env)
     int rc = run(&s, config, env, &err);
     if (rc < 0)
         outcome_tell(error_text(err));
-    close_fd(&s.watcher.pipe);
+    watcher_leave(&s.watcher);
     lease_close(&s.lease);
     register_leave(&s.limits.place);
     policy_free(s.policy);

@@ -351,7 +351,7 @@ struct session_end session_run(const char *config, struct strings *env)
         (void)run(&s, &err);
     /* All is let go, the container too: should the user's terminal take no message,
      * the watcher is at work already, and the next login isn't kept. */
-    close_fd(&s.watcher.pipe);
+    watcher_leave(&s.watcher);
     forwarding_stop(&s);
     if (s.client_open)
         client_close(&s.client);

@@ -69,7 +69,7 @@ static void give_back(struct session *s, struct direct *direct, struct error **e
 {
     forwarding_stop(s);
     direct_close(direct);
-    close_fd(&s->watcher.pipe);
+    watcher_leave(&s->watcher);
     lease_close(&s->lease);
     error_clear(err);
 }
@@ -163,7 +163,7 @@ static bool add_one(const struct session *s)
                error_text(err));
     else
         watcher_tell(&own.watcher, WATCHER_STANDBY); /* it is nobody's now: the watcher goes */
-    close_fd(&own.watcher.pipe);
+    watcher_leave(&own.watcher);
     lease_close(&own.lease);
     return !err;
 }

@@ -20,6 +20,7 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 enum { RETRY_MS = 100 };
@@ -33,6 +34,15 @@ void watcher_tell(struct watcher *watcher, enum watcher_state state)
     /* A watcher that was killed can't be told; SIGPIPE is ignored. */
     if (watcher->pipe >= 0 && write(watcher->pipe, &byte, 1) < 0)
         close_fd(&watcher->pipe);
+}
+
+void watcher_leave(struct watcher *watcher)
+{
+    const char byte = WATCHER_LEAVING;
+
+    if (watcher->pipe >= 0)
+        (void)!write(watcher->pipe, &byte, 1);
+    close_fd(&watcher->pipe);
 }
 
 static void end_session(const struct watcher_task *task, bool may_come)
@@ -64,25 +74,37 @@ static void sweep(const struct watcher_task *task, int pipe)
     engine_free(s.engine);
 }
 
-/* What the helper tells, until it has no more to tell; false when it is gone. */
-static bool next_state(int pipe, char *state)
+static bool next_byte(int pipe, char *byte)
 {
-    char byte;
     ssize_t n;
 
     do
-        n = read(pipe, &byte, 1);
+        n = read(pipe, byte, 1);
     while (n < 0 && errno == EINTR);
-    if (n > 0)
-        *state = byte;
     return n > 0;
+}
+
+/* What the helper tells, until it has no more to tell; false when it is gone. Of one that was
+ * killed the log has no other line. */
+static bool next_state(const struct lease *lease, int pipe, char *state)
+{
+    char byte;
+
+    if (!next_byte(pipe, &byte)) {
+        syslog(LOG_WARNING, "session=%s its helper was killed", lease->session);
+        return false;
+    }
+    if (byte == WATCHER_LEAVING)
+        return false;
+    *state = byte;
+    return true;
 }
 
 static void watch(const struct watcher_task *task, int pipe)
 {
     char state = WATCHER_IDLE;
 
-    while (next_state(pipe, &state))
+    while (next_state(task->lease, pipe, &state))
         if (state == WATCHER_RUNNING)
             sweep(task, pipe);
     /* Now a shutdown may end it: what is left, a later login's sweep finds. */
@@ -238,7 +260,7 @@ static void watch_shared(const struct watcher_task *task, int pipe)
     lease.make = false;
     /* The helper's lock is the helper's: its end lets it go. */
     lease_unlock(&lease);
-    while (next_state(pipe, &state)) {
+    while (next_state(&lease, pipe, &state)) {
         made = made || state == WATCHER_CREATING;
         if (state == WATCHER_RUNNING) {
             sweep(&mine, pipe);
@@ -338,7 +360,7 @@ static bool await_helper(int pipe, struct watcher_leader *leader)
     char state;
 
     *leader = (struct watcher_leader){0};
-    while (next_state(pipe, &state)) {
+    while (next_byte(pipe, &state)) {
         ran = ran || state == WATCHER_LEADER;
         if (state != WATCHER_LEADER ||
             read(pipe, leader, sizeof *leader) != (ssize_t)sizeof *leader)

@@ -22,6 +22,7 @@ enum watcher_state {
     WATCHER_STANDBY = 's',  /* it waits for a login: nobody holds its lock */
     WATCHER_RUNNING = 'r',  /* the session runs: time to sweep */
     WATCHER_LEADER = 'l',   /* and a struct watcher_leader */
+    WATCHER_LEAVING = 'e',  /* its end is no sudden one: watcher_leave() */
 };
 
 struct watcher {
@@ -58,6 +59,9 @@ struct watcher_leader {
  * than need be: what the two share costs nothing. */
 int watcher_start(struct watcher *watcher, const struct watcher_task *task, struct error **err);
 void watcher_tell(struct watcher *watcher, enum watcher_state state);
+/* The helper's end, as far as the watcher is concerned. Without it the log is told that the
+ * helper was killed. */
+void watcher_leave(struct watcher *watcher);
 
 /* For one who has held a shared container by this lease, and is done: where its creator's
  * watcher was killed, does the work of that. */
