@@ -16,19 +16,20 @@ from place import DENIED, DENIED_USER
 
 # s. Fifty clients share what processors there are: what succeeds may take its time, and what was
 # killed must end.
-LIMIT, END = 300, 90
+LIMIT, END = 300, 180
 # What berth says when it has given the engine up: right, where that is too slow.
 TOO_SLOW = re.compile(r"no answer in time|said nothing in 10 s")
 _TAGS = iter(range(100000000, 1 << 30))
 
 
 class Victim:
-    """A command that doesn't end by itself, known by a process of its own."""
+    """A command that doesn't end by itself, known by a process of its own. One that SIGPIPE ends
+    is no good: what it left in the background goes on in a shared container, as on any host."""
 
     SHAPES = {
         "sleeps": "{up}; exec sleep {tag}",
         "deaf": "trap '' HUP TERM INT QUIT PIPE; {up}; while :; do sleep {tag}; done",
-        "writes": "sleep {tag} & {up}; while :; do echo more; done",
+        "writes": "{up}; exec sh -c 'while :; do cat /data/page; done' {tag}",
         "children": "(sleep {tag}; :) & {up}; sleep {tag}",
     }
 
@@ -44,7 +45,8 @@ class Victim:
             raise AssertionError(f"{error}: {self.proc.communicate()[1]}") from None
         assert said.startswith("up "), said
         self.port = int(said.split()[2])
-        self.pids = wait_for(lambda: procs.with_argument(self.tag), 60, "its command", pause=0.2)
+        self.pids = wait_for(lambda: procs.with_argument(self.tag), LIMIT, "its command",
+                             pause=0.2)
 
     def container(self):
         with open(f"/proc/{self.pids[0]}/cgroup") as f:
@@ -335,8 +337,12 @@ EVERYWHERE = {command: 6, download: 3, upload: 3, sftp: 3, scp: 2, shell: 5, age
               hung_up: 2, helper_killed: 2, child_killed: 1, monitor_killed: 1}
 # What more befalls the container of who is alone in it.
 ALONE = {watcher_killed: 1, guest_killed: 1, removed: 1}
+ALL = {**EVERYWHERE, **ALONE}
 
 
-def choose(turn):
-    weights = {**EVERYWHERE, **(ALONE if turn.alone else {})}
-    return turn.random.choices(list(weights), list(weights.values()))[0]
+def choose(turn, only=None):
+    """`only`: names of deeds."""
+    weights = {deed: weight for deed, weight in (ALL if turn.alone else EVERYWHERE).items()
+               if not only or deed.__name__ in only}
+    # Who is not alone may have none of them.
+    return turn.random.choices(list(weights), list(weights.values()))[0] if weights else command

@@ -112,4 +112,4 @@ class Place(conftest.World):
             rows = [row["pid"] for row in self.present(user)
                     if row.get("port") == port and row.get("kind") != "forward"]
             return rows[0] if len(rows) == 1 else None
-        return wait_for(find, 60, f"a session of {user}'s from port {port}", pause=0.2)
+        return wait_for(find, 300, f"a session of {user}'s from port {port}", pause=0.2)

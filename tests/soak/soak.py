@@ -45,6 +45,8 @@ def arguments(argv=None):
     p.add_argument("--clients", type=int, default=50, help="how many there are (50)")
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32),
                    help="of their choices: the same seed has them choose the same")
+    p.add_argument("--deed", action="append", choices=sorted(d.__name__ for d in deeds.ALL),
+                   help="nothing but this, and others so named, to look into one")
     p.add_argument("--json", action="store_true", help="all that was seen as JSON, in place of tables")
     return p.parse_args(argv)
 
@@ -79,7 +81,7 @@ class Client(threading.Thread):
         user, policy = place.own[self.number] if self.turns == 0 or choices.random() < 0.7 \
             else choices.choice(place.shared)
         turn = deeds.Turn(place, choices, user, policy, self.folder)
-        deed = deeds.command if self.turns == 0 else deeds.choose(turn)
+        deed = deeds.command if self.turns == 0 else deeds.choose(turn, self.soak.only)
         began, error = time.monotonic(), None
         try:
             with turn.kept:
@@ -92,7 +94,7 @@ class Client(threading.Thread):
 
 class Soak:
     def __init__(self, args):
-        self.seed, self.seconds = args.seed, args.seconds
+        self.seed, self.seconds, self.only = args.seed, args.seconds, args.deed
         self.lock, self.working = threading.Lock(), threading.Event()
         self.done, self.slow = collections.Counter(), collections.Counter()
         self.longest, self.failures, self.looks, self.rests = {}, [], [], []
@@ -233,8 +235,9 @@ class Soak:
         if len(orphans) <= self.done["monitor_killed"]:
             more = [name for name in more if name not in orphans]
         self.wrong += [f"a file more: {name}" for name in more]
-        self.wrong += [f"never done: {deed.__name__}" for deed in deeds.EVERYWHERE
-                       if self.done[deed.__name__] == self.slow[deed.__name__]]
+        self.wrong += [f"never done: {name}" for name in
+                       self.only or [deed.__name__ for deed in deeds.EVERYWHERE]
+                       if self.done[name] == self.slow[name]]
         if sum(self.slow.values()) > SLOW * sum(self.done.values()):
             self.wrong.append("the engine was too slow for so many clients")
 
