@@ -106,12 +106,13 @@ class PrivateEngine:
 
     def die_in_removal(self, ident):
         """And start again: as if it had been killed while it was removing a container. It has
-        that one as dead then, and leaves the rest to who wants it removed. It is an old one, too."""
+        that one as dead then, and leaves the rest to who wants it removed. It is an old one, too.
+        Newer engines than 20.10 write no RemovalInProgress down."""
         self.stop()
         path = os.path.join(self.dir, "data/containers", ident, "config.v2.json")
         with open(path) as f:
             config = json.load(f)
-        config["State"]["RemovalInProgress"] = True
+        config["State"].update(RemovalInProgress=True, Dead=True)
         config["Created"] = "2020-01-01T00:00:00Z"
         with open(path, "w") as f:
             json.dump(config, f)
