@@ -135,53 +135,66 @@ static bool is_control(const unsigned char *p, size_t n)
            (p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf);
 }
 
-/* How many bytes from `p` on stand for themselves wherever they stand. */
-static size_t plain_length(const unsigned char *p, size_t len)
-{
-    size_t n = 0;
+/* What is being escaped, and how much of the result there is and may be. */
+struct source {
+    const unsigned char *p;
+    size_t left, used, most;
+};
 
-    while (n < len && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
-        n++;
-    return n;
+static struct source source_of(const char *s, size_t most)
+{
+    return (struct source){.p = (const unsigned char *)s, .left = strlen(s), .most = most};
 }
 
-static void escape(struct text *t, const char *s, size_t most, bool quoted)
+/* Adds `piece`, for `n` bytes of the source; false: there is no more room, which it tells. */
+static bool add_piece(struct text *t, struct source *s, const char *piece, size_t len, size_t n)
 {
-    const unsigned char *p = (const unsigned char *)s;
-    size_t left = strlen(s), used = 0;
+    if (len > s->most - s->used) {
+        text_puts(t, "...");
+        return false;
+    }
+    text_add(t, piece, len);
+    s->used += len;
+    s->p += n;
+    s->left -= n;
+    return true;
+}
 
-    while (left > 0) {
+/* Adds at one go what stands for itself wherever it stands. */
+static void add_plain(struct text *t, struct source *s)
+{
+    size_t most = s->most - s->used, n = 0;
+
+    while (n < s->left && n < most && s->p[n] >= 0x20 && s->p[n] < 0x7f && s->p[n] != '"' &&
+           s->p[n] != '\\')
+        n++;
+    (void)add_piece(t, s, (const char *)s->p, n, n);
+}
+
+static void escape(struct text *t, const char *text, size_t most, bool quoted)
+{
+    struct source s = source_of(text, most);
+    bool room = true;
+
+    add_plain(t, &s);
+    while (room && s.left > 0) {
         char piece[8];
-        size_t n = plain_length(p, left < most - used ? left : most - used), out;
+        size_t n = utf8_length(s.p, s.left), out;
 
-        if (n > 0) {
-            text_add(t, (const char *)p, n);
-            used += n;
-            p += n;
-            left -= n;
-            continue;
-        }
-        n = utf8_length(p, left);
-
-        if (n == 0 || is_control(p, n)) {
+        if (n == 0 || is_control(s.p, n)) {
             n = 1;
-            out = (size_t)snprintf(piece, sizeof piece, "\\x%02x", *p);
-        } else if (quoted && (*p == '"' || *p == '\\')) {
+            out = (size_t)snprintf(piece, sizeof piece, "\\x%02x", *s.p);
+        } else if (quoted && (*s.p == '"' || *s.p == '\\')) {
             piece[0] = '\\';
-            piece[1] = (char)*p;
+            piece[1] = (char)*s.p;
             out = 2;
         } else {
-            memcpy(piece, p, n);
+            memcpy(piece, s.p, n);
             out = n;
         }
-        if (used + out > most) {
-            text_puts(t, "...");
-            return;
-        }
-        text_add(t, piece, out);
-        used += out;
-        p += n;
-        left -= n;
+        room = add_piece(t, &s, piece, out, n);
+        if (room)
+            add_plain(t, &s);
     }
 }
 
@@ -196,45 +209,32 @@ static unsigned code_point(const unsigned char *p, size_t n)
     return (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
 }
 
-void text_json(struct text *t, const char *s, size_t most)
+void text_json(struct text *t, const char *text, size_t most)
 {
-    const unsigned char *p = (const unsigned char *)s;
-    size_t left = strlen(s), used = 0;
+    struct source s = source_of(text, most);
+    bool room = true;
 
     text_puts(t, "\"");
-    while (left > 0) {
+    add_plain(t, &s);
+    while (room && s.left > 0) {
         char piece[8];
-        size_t n = plain_length(p, left < most - used ? left : most - used), out;
-
-        if (n > 0) {
-            text_add(t, (const char *)p, n);
-            used += n;
-            p += n;
-            left -= n;
-            continue;
-        }
-        n = utf8_length(p, left);
+        size_t n = utf8_length(s.p, s.left), out;
 
         if (n == 0) {
             n = 1;
             out = (size_t)snprintf(piece, sizeof piece, "\\ufffd");
-        } else if (is_control(p, n)) {
-            out = (size_t)snprintf(piece, sizeof piece, "\\u%04x", code_point(p, n));
+        } else if (is_control(s.p, n)) {
+            out = (size_t)snprintf(piece, sizeof piece, "\\u%04x", code_point(s.p, n));
         } else {
             out = 0;
-            if (*p == '"' || *p == '\\')
+            if (*s.p == '"' || *s.p == '\\')
                 piece[out++] = '\\';
-            memcpy(piece + out, p, n);
+            memcpy(piece + out, s.p, n);
             out += n;
         }
-        if (used + out > most) {
-            text_puts(t, "...");
-            break;
-        }
-        text_add(t, piece, out);
-        used += out;
-        p += n;
-        left -= n;
+        room = add_piece(t, &s, piece, out, n);
+        if (room)
+            add_plain(t, &s);
     }
     text_puts(t, "\"");
 }
