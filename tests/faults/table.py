@@ -42,15 +42,17 @@ def said(*argv):
 
 class Table:
     def __init__(self, config):
-        self.config, self.cells, self.failed = config, {}, set()
+        self.config, self.cells = config, {}
 
     def pytest_runtest_logreport(self, report):
-        cells = [tuple(value) for name, value in report.user_properties if name == "fault"]
-        if report.failed:
-            self.failed.add(report.nodeid)
-        for fault, channel, stage, how in cells if report.when == "teardown" else ():
-            self.cells[fault, channel, stage] = \
-                "FAILED" if report.nodeid in self.failed else how
+        failed = report.failed and re.search(r"\[(\w+)-(.+), ([^,]+)\]$", report.nodeid)
+        if failed:
+            channel, fault, stage = failed.groups()
+            self.cells[fault, channel, stage] = "FAILED"
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "fault" and not report.failed:
+                *cell, how = value
+                self.cells[tuple(cell)] = how
 
     def pytest_sessionfinish(self):
         path = self.config.getoption("table", None)

@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from harness.client import need
-from stages import Session, each
+from harness.wait import wait_for
+from stages import BOUND, Session, each
 
 pytestmark = pytest.mark.channels("direct", "attach")
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -46,16 +47,22 @@ def clock(world, ground):
     ground.client = world.client
 
 
+def ids(ground):
+    return {row["Id"] for row in ground.containers()}
+
+
 def jumped(world, ground, clock, stage, seconds):
     """What is under way goes on, though others look whether it is left: a login that sweeps, and
     berth reap."""
     ground.configure(stage)
     session = Session(ground, stage)
+    there = ids(ground)
     clock.jump(seconds)
     call = ground.gate.step
     ground.gate.step = None             # the others pass
     got = ground.client.run("bt-bash", "echo ran; date +%s")
     assert (got.returncode, got.stdout[:4]) == (0, b"ran\n"), got
+    wait_for(lambda: ids(ground) <= there, BOUND, "its container gone")
     clock.reap()
     ground.gate.step = call
     if session.is_late():
