@@ -16,6 +16,14 @@
 #include <syslog.h>
 #include <time.h>
 
+enum {
+    /* For an engine that is removing a container, as a busy one may for a while; and how
+     * often it is asked for the name again. */
+    REMOVAL_MS = 30000,
+    REMOVAL_LOOK_MS = 50,
+    REMOVAL_LOOK_LAST_MS = 1000,
+};
+
 char *creation_folder(const struct session *s)
 {
     return text_format("%s/%u/%s", s->policy->runtime_dir, (unsigned)s->request.account.uid,
@@ -129,8 +137,12 @@ static int take_over(const struct session *s, struct engine *engine, struct json
     struct owned owned;
     bool found;
 
-    if (owner_ask(engine, &owner, &owned, err) < 0)
-        return -1;
+    if (owner_ask(engine, &owner, &owned, err) < 0) {
+        if (error_kind(*err) != ERROR_NOT_FOUND)
+            return -1;
+        error_clear(err);
+        return 0;
+    }
     if (!owned.ours)
         return error_set(err, 0,
                          "a container named %s is there that berth didn't make for this user: "
@@ -157,13 +169,21 @@ static int create_one(struct session *s, struct engine *engine, struct json_obje
                       struct earlier *earlier, struct error **err)
 {
     int progress = s->request.tty ? 2 : -1;
+    const long long end = now_ms() + REMOVAL_MS;
+    long wait = REMOVAL_LOOK_MS;
     int rc = place_create(engine, s->policy, s->container, body, &s->watcher, progress, err);
 
-    if (rc < 0 && s->policy->scope != SCOPE_SESSION && error_kind(*err) == ERROR_CONFLICT) {
+    /* A removal that somebody else has begun has the name until it is done. */
+    while (rc < 0 && s->policy->scope != SCOPE_SESSION && error_kind(*err) == ERROR_CONFLICT &&
+           now_ms() < end) {
         error_clear(err);
         rc = take_over(s, engine, body, earlier, err);
-        if (rc == 0 && !earlier->exists)
-            rc = place_create(engine, s->policy, s->container, body, &s->watcher, progress, err);
+        if (rc < 0 || earlier->exists)
+            break;
+        rc = place_create(engine, s->policy, s->container, body, &s->watcher, progress, err);
+        if (rc < 0)
+            pause_ms(wait);
+        wait = wait * 2 < REMOVAL_LOOK_LAST_MS ? wait * 2 : REMOVAL_LOOK_LAST_MS;
     }
     return rc < 0 ? error_wrap(err, "cannot create a container") : 0;
 }

@@ -3,12 +3,16 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
 
 from harness import images, procs
+from harness.fake_engine import reply
+from harness.relay import Relay
 from harness.wait import became, wait_for
 
 pytestmark = pytest.mark.channels("direct", "attach")
@@ -361,6 +365,52 @@ def test_helper_and_keeper_killed_while_it_is_made(world, login):
     wait_for(lambda: not world.guests(), 15, "the guest's end")
     hostname(login)
     gone(world, 15)
+
+
+class Removing(Relay):
+    """Until it is told to, it passes no DELETE on, but says that another one is under way."""
+
+    ANSWER = reply(409, {"message": "removal of container is already in progress"})
+
+    def __init__(self, *args):
+        self.asked, self.passes = threading.Event(), False
+        super().__init__(*args)
+
+    def _carry(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                if data.startswith(b"DELETE ") and not self.passes:
+                    self.asked.set()
+                    source.sendall(self.ANSWER)
+                else:
+                    sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def test_a_removal_that_takes_its_time(world, login):
+    """A busy engine has the name until it is done with it: the login waits for that."""
+    relay = Removing(os.path.join(world.dir, "removing.sock"), world.uid("bt-bash"), world.socket)
+    try:
+        # To learn names a container is made that is removed at once.
+        world.conf.write(engine={"endpoint": "unix://" + relay.path}, names=False,
+                         users={"bt-*": {"scope": "user", "linger": "30s",
+                                         "create": world.own_hostnames()}})
+        first = hostname(login)
+        ident = world.container()["Id"]
+        world.engine.call("POST", f"/containers/{ident}/kill", ok=(204,))
+        assert relay.asked.wait(20), "no DELETE"
+        proc = login.start("hostname", stdin=subprocess.DEVNULL)
+        time.sleep(2)                   # it is what takes its time
+        assert proc.poll() is None, proc.communicate()
+        world.engine.remove(ident)
+        out, err = proc.communicate(timeout=40)
+        assert (proc.returncode, err) == (0, b"") and out.decode().strip() != first, (out, err)
+        relay.passes = True
+        remove(world)
+    finally:
+        relay.close()
 
 
 # --- on_idle = stop
