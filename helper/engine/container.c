@@ -14,15 +14,9 @@
 enum { PATH_SIZE = 512 };
 
 /* Detach keys end an attach when they are typed; an empty value means the
- * default, ctrl-p ctrl-q. 0xFE and 0xFF stand in no UTF-8 text. */
+ * default, ctrl-p ctrl-q. 0xFE and 0xFF stand in no UTF-8 text. With podman it means
+ * none, and needs to: where the first key comes alone it may lose a byte behind it. */
 #define NO_DETACH_KEYS "%FE,%FF,%FE,%FF"
-
-/* podman has no 409 for it. */
-static bool name_is_taken(const struct engine *engine, const struct http_call *create)
-{
-    return engine_is_podman(engine) && http_call_status(create) == 500 &&
-           strstr(http_call_body(create, NULL), "is already in use");
-}
 
 int container_create(struct engine *engine, const char *name, struct json_object *body,
                      struct error **err)
@@ -38,12 +32,8 @@ int container_create(struct engine *engine, const char *name, struct json_object
                                                     err);
     if (!c)
         return -1;
-    if (http_finish(engine_http(engine), c, err) < 0) {
-        if (!name_is_taken(engine, c))
-            return -1;
-        error_clear(err);
-        return error_set_kind(err, ERROR_CONFLICT, "engine: create: the name %s is taken", name);
-    }
+    if (http_finish(engine_http(engine), c, err) < 0)
+        return engine_conflict(engine, c, "is already in use", err);
     struct json_object *reply = reply_object(c);
     bool made = http_call_status(c) == 201 && reply && json_object_object_get_ex(reply, "Id", &id);
     json_object_put(reply);
@@ -57,7 +47,7 @@ struct hijack *container_attach(struct engine *engine, const char *name, struct 
 
     snprintf(path, sizeof path,
              "/containers/%s/attach?stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%s", name,
-             NO_DETACH_KEYS);
+             engine_is_podman(engine) ? "" : NO_DETACH_KEYS);
     return hijack_open(engine_http(engine), path, NULL, ENGINE_ATTACH_MS, err);
 }
 

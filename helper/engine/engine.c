@@ -98,6 +98,19 @@ bool engine_is_podman(const struct engine *engine)
     return engine->podman;
 }
 
+int engine_conflict(const struct engine *engine, const struct http_call *call, const char *words,
+                    struct error **err)
+{
+    cleanup_error struct error *said = NULL;
+
+    if (!engine->podman || http_call_status(call) != 500 ||
+        !strstr(http_call_body(call, NULL), words))
+        return -1;
+    said = *err;
+    *err = NULL;
+    return error_set_kind(err, ERROR_CONFLICT, "%s", error_text(said));
+}
+
 struct http_call *engine_start(struct engine *engine, const char *method, const char *path,
                                const char *body, long timeout_ms, struct error **err)
 {

@@ -36,6 +36,10 @@ bool engine_has(const struct engine *engine, int minor);
 /* Whether it is podman's service, which has the same API and not all that is behind it;
  * known once the version is settled. */
 bool engine_is_podman(const struct engine *engine);
+/* A conflict (docker's 409) that is 500 and these words from podman: then the error of the
+ * call becomes ERROR_CONFLICT, as docker's is. Returns -1. */
+int engine_conflict(const struct engine *engine, const struct http_call *call, const char *words,
+                    struct error **err);
 
 /* The name of the runtime that it gives containers for which none is named, which the
  * caller frees. NULL on failure. */

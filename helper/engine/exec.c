@@ -93,8 +93,10 @@ int exec_create(struct engine *engine, const char *container, const struct exec_
 {
     cleanup_call struct http_call *call = start_create(engine, container, command, err);
 
-    if (!call || http_finish(engine_http(engine), call, err) < 0)
+    if (!call)
         return -1;
+    if (http_finish(engine_http(engine), call, err) < 0)
+        return engine_conflict(engine, call, "container state improper", err);
     return read_id(call, id, err);
 }
 
