@@ -5,10 +5,12 @@
 /* POSIX: dash, busybox, bash. An exec's process leads a session (runc(8) calls
  * setsid for it), so its pid is the session's and the process group's. */
 
-/* An end of stdin means that whoever asked is gone: nothing was run then. */
+/* An end of stdin means that whoever asked is gone: nothing was run then. The umask is the
+ * engine's own where an exec has no other, and a newer dockerd's is 0. */
 static const char script_start[] = "echo $$\n"
                                    "IFS= read -r berth_go || exit 255\n"
                                    "unset berth_go\n"
+                                   "umask 022\n"
                                    "exec \"$@\"\n";
 
 /* Arguments SIGNAL LEADER. */

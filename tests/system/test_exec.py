@@ -38,6 +38,12 @@ def test_true_prints_nothing(each):
 
 
 @plain
+def test_umask(each):
+    """The engine's own, which its execs may have, is another."""
+    assert each.run("umask").stdout == b"0022\n"
+
+
+@plain
 def test_every_exit_status(world, login, master):
     # The engine's API tells a number; a few of them show as much.
     numbers = range(256) if world.as_on_a_host() else [*range(0, 256, 15), 1, 127, 128, 129]
