@@ -103,6 +103,7 @@ class Session:
             argv = ground.client.argv(self.user, command)
             argv[1:1] = ["-o", f"HostName={host}", *options]
         call = HELD[self.world.channel].get(stage)
+        mark = self.world.syslog.mark()
         if call:
             ground.gate.hold(*call)
         self.proc = subprocess.Popen([*inside, *argv], stdin=subprocess.PIPE, bufsize=0,
@@ -111,14 +112,17 @@ class Session:
         if call:
             ground.gate.wait()
             self._is_at(stage)
-        elif stage == "mid-stream":
+            return
+        if stage == "mid-stream":
             self.stream = Stream(self.proc)
             self.stream.flows()
         else:
             self.up = self.proc.stdout.readline()
             assert self.up == b"up\n", self.proc.stderr.read()
-            if stage == "at exit":
-                self._ends()
+        # The command, which has sshd's pipes, may have said so before the helper knows.
+        self.world.syslog.wait(": open ", mark, BOUND)
+        if stage == "at exit":
+            self._ends()
 
     def _is_at(self, stage):
         rows = self.ground.containers()
