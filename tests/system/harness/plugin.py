@@ -70,12 +70,14 @@ def claim():
 def remove(folder):
     """A run's, and the control groups of its machines' engines; whether all is gone."""
     name = os.path.basename(folder)
-    for top in glob.glob(f"/sys/fs/cgroup/{name}") + glob.glob(f"/sys/fs/cgroup/*/{name}"):
+    tops = glob.glob(f"/sys/fs/cgroup/{name}") + glob.glob(f"/sys/fs/cgroup/*/{name}")
+    for top in tops:
         for group, _, _ in os.walk(top, topdown=False):
+            # While somebody of a machine that was killed still ends, his stays.
             with contextlib.suppress(OSError):
                 os.rmdir(group)
     shutil.rmtree(folder, ignore_errors=True)
-    return not os.path.exists(folder)
+    return not any(map(os.path.exists, [folder, *tops]))
 
 
 def prepare_machines(config):
