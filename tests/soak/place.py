@@ -1,11 +1,9 @@
 """Where it takes place: users of different policies, and an sshd that lets all of berth be used."""
 import os
 import subprocess
-import time
 
 import conftest
 from harness import data, images
-from harness import users as users_module
 from harness.agent import Agent
 from harness.client import need
 from harness.doors import Doors

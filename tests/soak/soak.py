@@ -39,15 +39,16 @@ def allowed(name):
 
 
 def arguments(argv=None):
-    p = argparse.ArgumentParser(prog="tests/soak/run", description="Fifty clients do at random what "
-                                "clients do, and nothing may be left of it. tests/soak/README.")
+    p = argparse.ArgumentParser(prog="tests/soak/run", description="Fifty clients do at random "
+                                "what clients do, and nothing may be left. See tests/soak/README.")
     p.add_argument("--seconds", type=int, default=1800, help="how long they do it (1800)")
     p.add_argument("--clients", type=int, default=50, help="how many there are (50)")
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32),
                    help="of their choices: the same seed has them choose the same")
     p.add_argument("--deed", action="append", choices=sorted(d.__name__ for d in deeds.ALL),
                    help="nothing but this, and others so named, to look into one")
-    p.add_argument("--json", action="store_true", help="all that was seen as JSON, in place of tables")
+    p.add_argument("--json", action="store_true",
+                   help="all that was seen as JSON, in place of tables")
     return p.parse_args(argv)
 
 
@@ -269,8 +270,8 @@ class Soak:
                   "sizes": [[pid, *size] for (pid, _), size in rest["sizes"].items()]}
                  for rest in self.rests]
         return {"seed": self.seed, "seconds": self.seconds, "clients": len(self.clients),
-                "good": self.good(), "turns": self.done, "too slow": self.slow, "longest": self.longest,
-                "failures": self.failures, "wrong": self.wrong, "growth": self.growth,
+                "good": self.good(), "turns": self.done, "too slow": self.slow,
+                "longest": self.longest, "failures": self.failures, "wrong": self.wrong, "growth": self.growth,
                 "looks": self.looks, "rests": rests}
 
 
