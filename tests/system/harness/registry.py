@@ -79,6 +79,13 @@ class _CuttingHandler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def handle(self):
+        """A newer engine tries TLS first, and goes on without it where the answer is HTTP."""
+        if self.rfile.peek(1)[:1] == b"\x16":
+            self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+        else:
+            super().handle()
+
     def do_HEAD(self):
         self.do_GET()
 
