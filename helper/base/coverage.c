@@ -2,9 +2,11 @@
  * exits, but not where it leaves by _exit(2) or by a signal of its own. */
 #include "config.h"
 
-#include <gcov.h>
 #include <signal.h>
 #include <unistd.h>
+
+/* libgcov's. */
+void __gcov_dump(void);
 
 /* In place of the C library's (ld(1), --wrap). */
 void __real__exit(int status) __attribute__((noreturn));
