@@ -25,7 +25,7 @@ LOOK, BETWEEN, SETTLE = 10, 300, 120
 # What may be more at the end than after the warm-up. Of berth's and sshd's processes no descriptor,
 # and memory for what a session of a rare kind is the first to touch; of the engine's, whose memory
 # is not berth's, what its idle connections come and go by.
-OURS_BYTES, ENGINE_DESCRIPTORS = 256 << 10, 16
+OURS_BYTES, ENGINE_DESCRIPTORS = 64 << 10, 16
 # s at most that a client thinks before its next turn.
 PAUSE = 10
 # So many are enough to look into.
