@@ -5,6 +5,8 @@ import os
 import socket
 import urllib.parse
 
+from .wait import wait_for
+
 MARK = ".berth-test"
 # For an engine that a test starts: in a machine (see there) its control groups are to be found.
 CGROUPS = ["--cgroup-parent", os.environ["BERTH_TEST_CGROUPS"]] \
@@ -49,6 +51,11 @@ class Engine:
             return self.call("GET", "/_ping") == b"OK"
         except (OSError, RuntimeError, http.client.HTTPException):
             return False
+
+    def kind(self):
+        """docker, or podman's service, which has the same API."""
+        parts = self.call("GET", "/version").get("Components") or []
+        return "podman" if any(p["Name"] == "Podman Engine" for p in parts) else "docker"
 
     def add_image(self, name, tar):
         """An image of these files, without docker's command: it may be too new for the engine."""
@@ -97,4 +104,13 @@ class Engine:
         return ((image["Config"] or {}).get("Labels") or {}).get("berth-test.recipe") == recipe
 
     def remove_image(self, name):
-        self.call("DELETE", f"/images/{name}?force=1", ok=(200, 404))
+        """podman says 500 while a container of it is just going."""
+        def removed():
+            try:
+                self.call("DELETE", f"/images/{name}?force=1", ok=(200, 404))
+            except RuntimeError as error:
+                said.append(error)
+                return False
+            return True
+        said = []
+        wait_for(removed, 10, lambda: said[-1])

@@ -22,6 +22,7 @@ from . import data, doors as doors_module, forwarding, fresh_root, images  # noq
 from . import procs, sshd as sshd_module, users as users_module  # noqa: E402
 from .client import Client, Login  # noqa: E402
 from .engine import Engine  # noqa: E402
+from .lacks import lacking  # noqa: E402
 from .syslog import Syslog  # noqa: E402
 from .wait import became, wait_for  # noqa: E402
 
@@ -108,6 +109,12 @@ def in_glibc_by_exec(item):
 
 def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if not in_glibc_by_exec(item)]
+    engine = Engine(SOCKET)
+    kind = engine.kind() if engine.alive() else None
+    for item in items:
+        reason = lacking(kind, item.nodeid)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=f"{kind}: {reason}"))
     if BARE:
         skip = pytest.mark.skip(reason="needs berth; this run is against a plain sshd")
         for item in items:
@@ -133,6 +140,7 @@ class World:
         self.lock, self.dir = claim()
         self.engine = Engine(SOCKET)
         assert self.engine.alive(), f"no engine answers at {SOCKET}"
+        self.podman = self.engine.kind() == "podman"
         self.runtime = os.path.join(self.dir, "run")
         os.mkdir(self.runtime)
         os.chmod(self.runtime, 0o1777)
