@@ -157,9 +157,9 @@ int by_direct(struct session *s, struct error **err)
     client_watch(&s->client);
     int rc = start(s, &direct, err);
     if (rc == 0) {
-        session_begun(s);
         if (p->scope == SCOPE_SESSION && p->standby > 0)
-            standby_refill(s);
+            watcher_tell(&s->watcher, WATCHER_REFILL);
+        session_begun(s);
         if (p->scope != SCOPE_SESSION)
             upkeep_run(s);
         if (run_confined(s, &direct, err) < 0)

@@ -17,6 +17,7 @@
 #include "session/network.h"
 #include "session/outcome.h"
 #include "session/sftp_refusal.h"
+#include "session/standby.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -181,7 +182,9 @@ int session_watch(struct session *s, struct error **err)
                                 .lease = &s->lease,
                                 .machine = s->machine,
                                 .uid = s->request.account.uid,
-                                .connection = -1};
+                                .connection = -1,
+                                .refill = standby_refill,
+                                .session = s};
 
     return watcher_start(&s->watcher, &task, err);
 }

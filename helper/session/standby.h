@@ -15,7 +15,7 @@ int standby_start(struct session *s, struct direct *direct, const struct text *p
                   struct error **err);
 
 /* Makes what is missing of policy->standby, in a process of its own that outlives
- * this one: to be called when the session runs. */
+ * this one, which is the watcher: to be called when the session runs. */
 void standby_refill(const struct session *s);
 
 #endif

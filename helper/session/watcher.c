@@ -104,9 +104,12 @@ static void watch(const struct watcher_task *task, int pipe)
 {
     char state = WATCHER_IDLE;
 
-    while (next_state(task->lease, pipe, &state))
+    while (next_state(task->lease, pipe, &state)) {
+        if (state == WATCHER_REFILL && task->refill)
+            task->refill(task->session);
         if (state == WATCHER_RUNNING)
             sweep(task, pipe);
+    }
     /* Now a shutdown may end it: what is left, a later login's sweep finds. */
     signal(SIGTERM, SIG_DFL);
     if (state == WATCHER_STANDBY)

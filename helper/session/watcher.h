@@ -20,6 +20,7 @@ enum watcher_state {
     WATCHER_CREATED = 'C',  /* the engine has answered: what is not there never will be */
     WATCHER_KEPT = 'k',     /* a shared one is written down: its end is the watcher's work */
     WATCHER_STANDBY = 's',  /* it waits for a login: nobody holds its lock */
+    WATCHER_REFILL = 'f',   /* time for the task's refill(), which is told before */
     WATCHER_RUNNING = 'r',  /* the session runs: time to sweep */
     WATCHER_LEADER = 'l',   /* and a struct watcher_leader */
     WATCHER_LEAVING = 'e',  /* its end is no sudden one: watcher_leave() */
@@ -29,6 +30,8 @@ struct watcher {
     int pipe;                  /* write end; its closing is the helper's end */
     const struct lease *lease; /* where the state is noted too, should both be killed */
 };
+
+struct session;
 
 struct watcher_task {
     const struct http_target *target;
@@ -40,6 +43,9 @@ struct watcher_task {
     /* How many seconds unused, or -1 forever, LINGER_GUEST where its guest counts. */
     long long linger;
     int connection; /* pidfd of the process whose end is the container's, or -1 */
+    /* Not the helper's to do: a fork costs it milliseconds that its client waits for. */
+    void (*refill)(const struct session *session);
+    const struct session *session;
 };
 
 /* Of a session by exec in a shared container, whose lock is held: it stays so until
