@@ -5,7 +5,8 @@ import signal
 import pytest
 
 from harness import procs
-from stages import Session, each
+from harness.wait import wait_for
+from stages import BOUND, Session, each
 
 pytestmark = pytest.mark.channels("direct", "attach")
 
@@ -63,6 +64,9 @@ def test_shim(ground, fault, stage):
     ground.configure(stage)
     session = Session(ground, stage)
     kill(procs.parent(session.container_pid()))
+    # containerd sees to its container first.
+    wait_for(lambda: ground.world.channel == "attach" or not ground.world.guests(), BOUND,
+             "the guest's end")
     ground.held(fault, stage, ends(session))
 
 
