@@ -2,14 +2,13 @@
 import os
 import subprocess
 
-import conftest
-from harness import data, images
+from harness import data, images, plugin
 from harness.agent import Agent
 from harness.client import need
 from harness.doors import Doors
 from harness.wait import wait_for
 
-HARNESS = os.path.join(os.path.dirname(os.path.abspath(conftest.__file__)), "harness")
+HARNESS = os.path.dirname(os.path.abspath(plugin.__file__))
 # A user of each is one client's alone.
 OWN = {
     "fresh": {},
@@ -42,7 +41,7 @@ Match User bt-soak-*
 SSHD = "MaxStartups 500\nMaxSessions 500\nLoginGraceTime 600\n"
 
 
-class Place(conftest.World):
+class Place(plugin.World):
     def __init__(self, clients):
         super().__init__()
         self.data = os.path.join(self.dir, "data")
