@@ -225,6 +225,9 @@ def stands_by(world, key):
 
 def sweep_all(world):
     """Containers that stand by would do so for a minute."""
+    # The next one may be on its way yet.
+    wait_for(lambda: not world.berths(), 15, lambda: f"nothing at work: {world.berths()}")
+
     def gone():
         for row in world.containers():
             world.engine.remove(row["Id"])
