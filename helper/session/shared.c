@@ -25,6 +25,7 @@ struct joining {
     const struct shared_way *way;
     char policy[SPEC_HASH_SIZE];
     char dead[CONTAINER_ID_SIZE]; /* the container in which nothing can be started */
+    pid_t dead_pid;               /* its guest's: started again it keeps its id */
     long long dead_since;         /* now_ms() */
     int makes;                    /* how many times it was made or started again */
 };
@@ -82,7 +83,6 @@ static int make(struct joining *j, struct error **err)
                          s->container, MAKES_MAX);
     if (watch(j, err) < 0)
         return -1;
-    /* One that is started again keeps its id. */
     j->dead[0] = '\0';
     record_clear(s->lease.lock);
     struct json_object *body = creation_body(s, j->policy, err);
@@ -108,6 +108,7 @@ static int join(struct joining *j, const struct record *record, struct error **e
         return 1;
     case SHARED_DEAD:
         memcpy(j->dead, record->id, sizeof j->dead);
+        j->dead_pid = record->pid;
         j->dead_since = now_ms();
         return 0;
     case SHARED_AGAIN:
@@ -144,6 +145,11 @@ static int join_again(struct joining *j, const struct record *old, struct error 
     return join(j, &now, err);
 }
 
+static bool is_dead(const struct joining *j, const struct record *record)
+{
+    return strcmp(record->id, j->dead) == 0 && record->pid == j->dead_pid;
+}
+
 /* One look at the lock and what stands in it: 1 the session runs, 0 look again. */
 static int look(struct joining *j, struct error **err)
 {
@@ -151,13 +157,13 @@ static int look(struct joining *j, struct error **err)
     struct record record;
 
     int got = lease_try(lease, false, err);
-    bool there = got > 0 && record_read(&record, lease->lock) && strcmp(record.id, j->dead) != 0;
+    bool there = got > 0 && record_read(&record, lease->lock) && !is_dead(j, &record);
     if (there && !wants_other(j, &record))
         return join(j, &record, err);
     if (got < 0 || (got = lease_try(lease, true, err)) < 0)
         return -1;
-    if (got > 0 && !(record_read(&record, lease->lock) && strcmp(record.id, j->dead) != 0 &&
-                     !wants_other(j, &record)))
+    if (got > 0 &&
+        !(record_read(&record, lease->lock) && !is_dead(j, &record) && !wants_other(j, &record)))
         return make(j, err) < 0 ? -1 : join_again(j, NULL, err);
     if (got > 0 || !there)
         return 0;
@@ -171,7 +177,7 @@ static bool is_stuck(const struct joining *j)
     struct record record;
 
     return j->dead[0] && now_ms() - j->dead_since > DEAD_MS &&
-           record_peek(&record, &j->session->lease) && strcmp(record.id, j->dead) == 0;
+           record_peek(&record, &j->session->lease) && is_dead(j, &record);
 }
 
 int shared_start(struct session *s, const struct shared_way *way, struct error **err)

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from harness import procs
 from harness.wait import became, wait_for
 
 TWIN = "bt-doortwin"
@@ -226,7 +227,7 @@ def stands_by(world, key):
 def sweep_all(world):
     """Containers that stand by would do so for a minute."""
     # The next one may be on its way yet.
-    wait_for(lambda: not world.berths(), 15, lambda: f"nothing at work: {world.berths()}")
+    wait_for(lambda: not procs.berths(world.uids(), world.helper), 15, "nothing at work")
 
     def gone():
         for row in world.containers():

@@ -415,6 +415,55 @@ def test_a_removal_that_takes_its_time(world, login):
 
 # --- on_idle = stop
 
+class Starting(Relay):
+    """When it is told to: so many have met the stopped container before the first of them may
+    start it, which takes its time."""
+
+    def __init__(self, count, *args):
+        self.told, self.all = False, threading.Barrier(count)
+        super().__init__(*args)
+
+    def _carry(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                call = data.split(b"\r\n")[0] if self.told else b""
+                if call.endswith(b"/exec HTTP/1.1") and self.all.n_waiting < self.all.parties:
+                    with contextlib.suppress(threading.BrokenBarrierError):
+                        self.all.wait(20)
+                        self.all.abort()        # it is for the first ones
+                elif call.endswith(b"/start HTTP/1.1") and b"/containers/" in call:
+                    time.sleep(6)
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+@pytest.mark.channels("attach")
+def test_started_again_for_all_who_found_it_stopped(world, login):
+    """Nobody has noticed its end, and it keeps its id."""
+    count = 3
+    relay = Starting(count, os.path.join(world.dir, "starting.sock"), world.uid("bt-bash"),
+                     world.socket)
+    try:
+        world.conf.write(engine={"endpoint": "unix://" + relay.path},
+                         users={"bt-*": {"scope": "user", "linger": "300s", "on_idle": "stop",
+                                         "create": world.own_hostnames()}})
+        first = hostname(login)
+        for keeper in world.watchers():
+            os.kill(keeper, signal.SIGKILL)
+        world.engine.call("POST", f"/containers/{world.container()['Id']}/kill", ok=(204,))
+        relay.told = True
+        logins = [login.start("hostname", stdin=subprocess.DEVNULL) for _ in range(count)]
+        for proc in logins:
+            out, err = proc.communicate(timeout=60)
+            assert (proc.returncode, out.decode().strip(), err) == (0, first, b"")
+        assert relay.all.broken, "not all of them met it stopped"
+        remove(world)
+    finally:
+        relay.close()
+
+
 def test_stopped_and_started_again_with_its_files(world, login):
     configure(world, linger="0", on_idle="stop")
     assert login.run("echo mine >/tmp/f; hostname >/tmp/h").returncode == 0
