@@ -174,10 +174,8 @@ static void add_plain(struct text *t, struct source *s)
 static void escape(struct text *t, const char *text, size_t most, bool quoted)
 {
     struct source s = source_of(text, most);
-    bool room = true;
 
-    add_plain(t, &s);
-    while (room && s.left > 0) {
+    for (add_plain(t, &s); s.left > 0; add_plain(t, &s)) {
         char piece[8];
         size_t n = utf8_length(s.p, s.left), out;
 
@@ -192,9 +190,8 @@ static void escape(struct text *t, const char *text, size_t most, bool quoted)
             memcpy(piece, s.p, n);
             out = n;
         }
-        room = add_piece(t, &s, piece, out, n);
-        if (room)
-            add_plain(t, &s);
+        if (!add_piece(t, &s, piece, out, n))
+            break;
     }
 }
 
@@ -212,11 +209,9 @@ static unsigned code_point(const unsigned char *p, size_t n)
 void text_json(struct text *t, const char *text, size_t most)
 {
     struct source s = source_of(text, most);
-    bool room = true;
 
     text_puts(t, "\"");
-    add_plain(t, &s);
-    while (room && s.left > 0) {
+    for (add_plain(t, &s); s.left > 0; add_plain(t, &s)) {
         char piece[8];
         size_t n = utf8_length(s.p, s.left), out;
 
@@ -232,9 +227,8 @@ void text_json(struct text *t, const char *text, size_t most)
             memcpy(piece + out, s.p, n);
             out += n;
         }
-        room = add_piece(t, &s, piece, out, n);
-        if (room)
-            add_plain(t, &s);
+        if (!add_piece(t, &s, piece, out, n))
+            break;
     }
     text_puts(t, "\"");
 }
