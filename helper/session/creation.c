@@ -181,7 +181,7 @@ static int create_one(struct session *s, struct engine *engine, struct json_obje
         if (rc < 0 || earlier->exists)
             break;
         rc = place_create(engine, s->policy, s->container, body, &s->watcher, progress, err);
-        if (rc < 0)
+        if (rc < 0 && error_kind(*err) == ERROR_CONFLICT)
             pause_ms(wait);
         wait = wait * 2 < REMOVAL_LOOK_LAST_MS ? wait * 2 : REMOVAL_LOOK_LAST_MS;
     }
