@@ -311,8 +311,9 @@ def watcher_killed(turn):
         # One that had another container to remove may be done.
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    victim.ended()
+    victim.proc.communicate(timeout=END)
     command(turn)
+    victim.ended()
 
 
 def guest_killed(turn):
