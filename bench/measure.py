@@ -39,7 +39,9 @@ class Session:
 
     def read(self, seconds=60):
         """What is there, and when it was; b"" at the end."""
-        if not select.select([self.out], [], [], seconds)[0]:
+        ready = select.poll()       # select(2) knows no descriptor beyond 1023
+        ready.register(self.out, select.POLLIN)
+        if not ready.poll(seconds * 1000):
             raise Failed(f"{self.name}: silent for {seconds} s")
         data = os.read(self.out, PIECE)
         return data, time.perf_counter()
@@ -306,8 +308,8 @@ def interleave(rounds, turns, drop):
         for name in random.sample(sorted(turns), len(turns)):
             try:
                 taken = turns[name]()
-            except Failed as err:
-                drop(name, err)
+            except Exception as err:    # half an hour of others' samples is worth more
+                drop(name, err if isinstance(err, Failed) else repr(err))
                 del turns[name]
                 continue
             for metric, value in taken.items():
