@@ -23,6 +23,7 @@ enum slot { SLOT_SIGNALS, SLOT_CONTROL, SLOT_PIPES, SLOT_PARENT, SLOT_TAP, SLOT_
 enum {
     SIGNAL_HELD_MS = 2000, /* a living guest's answer, on a busy machine */
     TOGETHER_MS = 50,      /* what sshd closes at one go, likewise */
+    DOUBT_MS = 1000,       /* for who looks gone, and may have stopped reading only */
     LONG_AGO = 1,          /* as if by now_ms() */
 };
 
@@ -323,9 +324,10 @@ static bool still_held(const struct direct *direct, int fd)
 
 /* stdout alone without a reader is what `| head -1` does: the command meets
  * EPIPE. stderr alone is closed by no client. Where the command has closed it (2>&1),
- * time tells: of a client that is gone sshd closes stdin and stdout at once. One that
- * had sent all before may have stopped reading only; if it is gone all the same, its
- * connection's end will tell. */
+ * time tells: of a client that is gone sshd closes stdin and stdout at once. One that stops
+ * reading when it has just sent all looks the same: the command gets a while to end of EPIPE,
+ * since its status counts then. One that had sent all before has stopped reading only; if it
+ * is gone all the same, its connection's end will tell. */
 static void read_pipes(struct direct *direct, struct client *client, long long now)
 {
     struct epoll_event events[3];
@@ -335,8 +337,23 @@ static void read_pipes(struct direct *direct, struct client *client, long long n
         direct->closed[events[i].data.fd] = now;
     const long long *closed = direct->closed;
     bool together = closed[0] && closed[1] && llabs(closed[0] - closed[1]) < TOGETHER_MS;
-    if (closed[2] || (together && !still_held(direct, 2)))
+    if (closed[2])
         client->gone = true;
+    else if (together && !direct->doubt && !still_held(direct, 2))
+        direct->doubt = now_ms() + DOUBT_MS;
+}
+
+/* ms until who looks gone is taken for it, which this may be the moment for; -1: nobody
+ * does. */
+static int doubt_left(const struct direct *direct, struct client *client)
+{
+    long long left;
+
+    if (!direct->doubt)
+        return -1;
+    left = direct->doubt - now_ms();
+    client->gone = client->gone || left <= 0;
+    return left > 0 ? (int)left : 0;
 }
 
 static int run_pipes(struct direct *direct, struct client *client, struct relay_result *result,
@@ -344,7 +361,7 @@ static int run_pipes(struct direct *direct, struct client *client, struct relay_
 {
     read_pipes(direct, client, LONG_AGO);
     while (!*ended && !client->gone && !deadline_done(&client->deadline, false)) {
-        int timeout = -1;
+        int timeout = doubt_left(direct, client);
         struct pollfd fds[SLOT_COUNT] = {
             [SLOT_SIGNALS] = {.fd = client->signals, .events = POLLIN},
             [SLOT_CONTROL] = {.fd = direct->control, .events = POLLIN},

@@ -30,10 +30,11 @@ struct direct {
     int watch;    /* epoll: sshd's ends of the three pipes; -1 with a terminal, or where seen */
     int watched;  /* what /proc says of `watch`; -1 without */
     long long closed[3]; /* now_ms() when it told so, 0: not yet */
-    int parent;          /* pidfd of sshd's process (or its shell), -1 unknown */
-    bool last_line;      /* stderr is wanted back should the session's time be over */
-    int way_back;        /* to the pipe that it is (O_PATH), -1 where not wanted */
-    struct tap *tap;     /* where the command's stderr goes in place of sshd's; NULL: nowhere */
+    long long doubt; /* now_ms() at which the client is gone, if nothing comes; 0: it is there */
+    int parent;      /* pidfd of sshd's process (or its shell), -1 unknown */
+    bool last_line;  /* stderr is wanted back should the session's time be over */
+    int way_back;    /* to the pipe that it is (O_PATH), -1 where not wanted */
+    struct tap *tap; /* where the command's stderr goes in place of sshd's; NULL: nowhere */
 };
 
 /* Nothing is open. */

@@ -9,7 +9,7 @@ import time
 
 import paramiko
 import pytest
-from paramiko.common import cMSG_CHANNEL_CLOSE
+from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_REQUEST
 
 from harness import data, images, procs
 from harness.asynchronous import connected
@@ -213,6 +213,26 @@ def test_closed_stdout_of_a_command_without_stderr(each, stdin):
     proc.stderr.close()
     if proc.stdin:
         proc.stdin.close()
+
+
+def test_stdout_closed_as_the_input_ends(login):
+    """Both at once, as a client does that is gone; this one isn't, and waits for the status."""
+    transport = login.transport()
+    channel = transport.open_session()
+    channel.exec_command("exec 2>/dev/null; yes; exit 3")
+    assert channel.recv(2) == b"y\n"
+    channel.shutdown_write()
+    # What ssh sends when nobody reads its output any more.
+    eow = paramiko.Message()
+    eow.add_byte(cMSG_CHANNEL_REQUEST)
+    eow.add_int(channel.remote_chanid)
+    eow.add_string("eow@openssh.com")
+    eow.add_boolean(False)
+    transport._send_user_message(eow)
+    while channel.recv(65536):
+        pass
+    assert channel.recv_exit_status() == 3
+    transport.close()
 
 
 def test_channel_of_a_command_without_stderr_closed(world, login):
