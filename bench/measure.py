@@ -130,9 +130,18 @@ def upload(competitor, size):
         return {"upload": size // PIECE * PIECE / (done - began)}
 
 
-def typing(competitors, keys, drop):
-    """Seconds from a key to its echo by a program on the PTY. All sessions are
-    open at once and get each key in turn: in blocks the CPU's sleep states
+def typing(competitors, keys, sessions, drop):
+    """Seconds from a key to its echo by a program on the PTY, in so many sessions of each one
+    after the other, of which every one has its own pace."""
+    samples = {}
+    for _ in range(sessions):
+        for name, row in _typed(competitors, keys // sessions, drop).items():
+            samples.setdefault(name, []).extend(row)
+    return samples
+
+
+def _typed(competitors, keys, drop):
+    """All sessions are open at once and get each key in turn: in blocks the CPU's sleep states
     decide (59 to 245 us were seen for the same sshd)."""
     samples = {c.name: [] for c in competitors}
     sessions = {}
@@ -299,12 +308,14 @@ def one_processor():
         os.sched_setaffinity(0, before)
 
 
-def interleave(rounds, turns, drop):
+def interleave(rounds, turns, drop, before=lambda: None):
     """turns: name -> function that gives {metric: sample}. Every round takes
-    one sample of each, in a new order. Returns {metric: {name: [samples]}}.
+    one sample of each, in a new order, once before() was called. Returns
+    {metric: {name: [samples]}}.
     Who fails is dropped: half a row of samples would be compared with whole ones."""
     samples, turns = {}, dict(turns)
     for number in range(rounds + 1):
+        before()
         for name in random.sample(sorted(turns), len(turns)):
             try:
                 taken = turns[name]()

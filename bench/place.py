@@ -69,7 +69,7 @@ while True:
 class Place:
     def __init__(self, engine):
         self.engine = engine
-        self.sshds = []
+        self.sshds = {}     # port -> what starts it, its log, the process
         self.containers = []
         self.log = None
         self.made_user = self.made_run_sshd = self.made_dev_log = self.mounted = False
@@ -158,7 +158,6 @@ class Place:
             f"AllowUsers {USER}", f"UsePAM {'yes' if stack else 'no'}", "PasswordAuthentication no",
             "KbdInteractiveAuthentication no", "UseDNS no", "MaxStartups 100",
             "Subsystem sftp internal-sftp", *lines, ""]))
-        log = open(self.path(f"sshd.{name}.log"), "w")
         over = {self.path("log"): "/dev/log"}
         if stack:
             # Another machine to berth: one user's containers of two of these have one name.
@@ -166,12 +165,25 @@ class Place:
             over[self.write(f"pam.{name}", stack)] = "/etc/pam.d/sshd"
         script = [f"mount --bind {ours} {theirs}" for ours, theirs in over.items()]
         script.append(f"exec /usr/sbin/sshd -D -e -f {conf}")
-        self.sshds.append(subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", " && ".join(script)], stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log, start_new_session=True))
-        log.close()
-        wait_until(lambda: self._listens(port), 10, f"sshd at {port}; see {self.dir}")
+        self._listen(port, " && ".join(script), self.path(f"sshd.{name}.log"))
         return port
+
+    def _listen(self, port, script, path):
+        with open(path, "a") as log:
+            process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script],
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       start_new_session=True)
+        self.sshds[port] = script, path, process
+        wait_until(lambda: self._listens(port), 10, f"sshd at {port}; see {self.dir}")
+
+    def renew(self, ports):
+        """These sshds, as far as they are the bench's, are started anew: all logins of one may take
+        some ms more than another's."""
+        for port in self.sshds.keys() & ports:
+            script, path, process = self.sshds[port]
+            process.terminate()
+            process.wait()
+            self._listen(port, script, path)
 
     @staticmethod
     def _listens(port):
@@ -206,7 +218,7 @@ class Place:
                               text=True).stdout.split()
 
     def close(self):
-        for sshd in self.sshds:
+        for _, _, sshd in self.sshds.values():
             sshd.terminate()
             sshd.wait()
         for ident in self.containers:

@@ -9,6 +9,7 @@ RAW = "engine alone"
 MS, US, MBS, MB = (1e3, "ms"), (1e6, "us"), (1e-6, "MB/s"), (1e-6, "MB")
 KB, PERCENT, FILES = (1e-3, "kB"), (100, "%"), (1, "files/s")
 RATE, SECONDS = (1, "/s"), (1, "s")
+DOWN_ALL, UP_ALL = "download, all processors", "upload, all processors"
 # metric -> unit, percentile
 METRICS = {
     "first byte": (MS, 50), "first byte p95": (MS, 95), "first byte p99": (MS, 99),
@@ -16,6 +17,7 @@ METRICS = {
     "end after command": (MS, 50), "own time": (MS, 50), "own time of sh": (MS, 50),
     **{f"logins a second, {n} at once": (RATE, 50) for n in load.LOGINS},
     "download": (MBS, 50), "upload": (MBS, 50), "-L": (MBS, 50),
+    DOWN_ALL: (MBS, 50), UP_ALL: (MBS, 50),
     "sftp listing": (MS, 50), "sftp get": (MBS, 50), "sftp put": (MBS, 50),
     "sftp get of small files": (FILES, 50), "sftp put of small files": (FILES, 50),
     "key echo": (US, 50), "key echo p99": (US, 99),
@@ -80,7 +82,6 @@ def targets(summary):
     down, up, keys = get("download", BARE), get("upload", BARE), get("key echo", BARE)
     pam, local = get("first byte", PAM), get("-L", BARE)
     own_sh = get("own time of sh", SHARED)
-    down_exec, up_exec = get("download", EXEC), get("upload", EXEC)
     return [
         login(SHARED, "first byte", SHARED), login(SHARED, "end", SHARED),
         login(STANDBY, "first byte", STANDBY), login(STANDBY, "end", STANDBY),
@@ -95,10 +96,7 @@ def targets(summary):
             get("download", FRESH), less=False),
         row(f"{FRESH}: upload, 0.97 of bare sshd's", MBS, up and 0.97 * up,
             get("upload", FRESH), less=False),
-        row(f"{SEEN}: download, 0.95 of bare sshd's", MBS, down and 0.95 * down,
-            get("download", SEEN), less=False),
-        row(f"{SEEN}: upload, 0.95 of bare sshd's", MBS, up and 0.95 * up, get("upload", SEEN),
-            less=False),
+        part(DOWN_ALL, MBS, 0.95, SEEN), part(UP_ALL, MBS, 0.95, SEEN),
         login(SHARED, "sftp listing", SHARED, 10),
         part("sftp get", MBS, 0.97), part("sftp put", MBS, 0.97),
         *small("sftp get of small files"), *small("sftp put of small files"),
@@ -113,10 +111,8 @@ def targets(summary):
             made and made + 0.020, get("first byte", ATTACH)),
         row(f"{ATTACH}: end after the command's end", MS, 0.060,
             get("end after command", ATTACH)),
-        row(f"{ATTACH}: download, 1.2 times docker exec's", MBS, down_exec and 1.2 * down_exec,
-            get("download", ATTACH), less=False),
-        row(f"{ATTACH}: upload, 1.2 times docker exec's", MBS, up_exec and 1.2 * up_exec,
-            get("upload", ATTACH), less=False),
+        part(DOWN_ALL, MBS, 1.2, ATTACH, EXEC, "docker exec's"),
+        part(UP_ALL, MBS, 1.2, ATTACH, EXEC, "docker exec's"),
         row(f"{ATTACH}: key echo, docker run's", US, get("key echo", RUN),
             get("key echo", ATTACH)),
         row(f"{ATTACH}: memory (PSS) of a session's own processes", MB, 8e6,
