@@ -17,7 +17,7 @@ enum {
     PIECES = 16,
     /* Who moves as much is worth a larger pipe: one user's are counted, pipe(7). */
     BULK = 1024 * 1024,
-    BULK_PIPE = 256 * 1024,
+    BULK_PIPE = 128 * 1024,
 };
 
 enum slot {
