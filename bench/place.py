@@ -3,6 +3,7 @@ sshd for each competitor, all below one folder."""
 import io
 import os
 import pwd
+import random
 import grp
 import shutil
 import signal
@@ -150,8 +151,7 @@ class Place:
     def sshd(self, name, lines=(), stack=None):
         """Starts an sshd with these lines more; its port. `stack` is its PAM's, which is
         nobody else's."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = self._free_port()
         conf = self.write(f"sshd_config.{name}", "\n".join([
             "ListenAddress 127.0.0.1", f"Port {port}", f"HostKey {self.path('host_key')}",
             "PidFile none", f"AuthorizedKeysFile {self.path('authorized_keys')}",
@@ -184,6 +184,19 @@ class Place:
             process.terminate()
             process.wait()
             self._listen(port, script, path)
+
+    def _free_port(self):
+        """Not one that a client may get: an sshd has to get it again (renew)."""
+        with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+            end = int(f.read().split()[0])
+        while True:
+            port = random.randrange(max(1024, end - 20000), end)
+            try:
+                if port not in self.sshds:
+                    socket.create_server(("127.0.0.1", port)).close()
+                    return port
+            except OSError:
+                pass    # somebody's
 
     @staticmethod
     def _listens(port):
