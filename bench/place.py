@@ -152,7 +152,7 @@ class Place:
         """Starts an sshd with these lines more; its port. `stack` is its PAM's, which is
         nobody else's."""
         port = self._free_port()
-        conf = self.write(f"sshd_config.{name}", "\n".join([
+        conf = self.write(f"sshd_config.{name}.{port}", "\n".join([
             "ListenAddress 127.0.0.1", f"Port {port}", f"HostKey {self.path('host_key')}",
             "PidFile none", f"AuthorizedKeysFile {self.path('authorized_keys')}",
             f"AllowUsers {USER}", f"UsePAM {'yes' if stack else 'no'}", "PasswordAuthentication no",
@@ -165,7 +165,7 @@ class Place:
             over[self.write(f"pam.{name}", stack)] = "/etc/pam.d/sshd"
         script = [f"mount --bind {ours} {theirs}" for ours, theirs in over.items()]
         script.append(f"exec /usr/sbin/sshd -D -e -f {conf}")
-        self._listen(port, " && ".join(script), self.path(f"sshd.{name}.log"))
+        self._listen(port, " && ".join(script), self.path(f"sshd.{name}.{port}.log"))
         return port
 
     def _listen(self, port, script, path):
@@ -174,7 +174,11 @@ class Place:
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                        start_new_session=True)
         self.sshds[port] = script, path, process
-        wait_until(lambda: self._listens(port), 10, f"sshd at {port}; see {self.dir}")
+        try:
+            wait_until(lambda: self._listens(port), 10, f"sshd at {port}")
+        except SystemExit as error:
+            with open(path) as log:
+                raise SystemExit(f"{error}: {log.read()[-500:]}") from None
 
     def renew(self, ports):
         """These sshds, as far as they are the bench's, are started anew: all logins of one may take
