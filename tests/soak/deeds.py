@@ -312,8 +312,10 @@ def watcher_killed(turn):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     victim.proc.communicate(timeout=END)
-    command(turn)
+    if turn.attach and turn.place.policy(turn.policy).get("scope") == "user":
+        command(turn)
     victim.ended()
+    command(turn)
 
 
 def guest_killed(turn):
