@@ -23,6 +23,7 @@ EXEC = "docker exec"
 PODMAN = "podman exec"
 LOGGED = "sshd, logged"
 UNLOGGED = "berth, no log"
+SECOND = "sshd, script"
 MANY = "MaxSessions 2000"
 
 
@@ -87,6 +88,8 @@ PAMS = {
     PAM: BERTHS[SHARED],
     FORWARDS: BERTHS[SHARED] + '  forwarding = "container"',
 }
+# Their bytes and keys go the way of FRESH's.
+ALIKE = (STANDBY, SHARED, *PAMS)
 POLICIES = {**BERTHS, **SILENT, **PAMS}
 OPEN = ["AllowTcpForwarding yes", "GatewayPorts no", "X11Forwarding no"]
 
@@ -191,6 +194,16 @@ def rival(line):
                           local=False, **fields)
     except (KeyError, TypeError, ValueError) as err:
         raise SystemExit(f"bench: --rival {line}: {err!r}; wanted: {rival.__doc__}")
+
+
+def for_keys(place, everybody):
+    """Those who type, and bare sshd with a second terminal between, which script(1) relays: what
+    that costs where there is no container."""
+    typists = [c for c in everybody if c.name not in (SEEN, *ALIKE)]
+    if shutil.which("script") and any(c.name == BARE for c in typists):
+        typists.append(bare(place, SECOND, [
+            'ForceCommand exec script -qefc "$SSH_ORIGINAL_COMMAND" /dev/null']))
+    return typists
 
 
 def for_files(place, prefix, everybody):

@@ -2,8 +2,8 @@
 import re
 
 import load
-from competitors import (ATTACH, BARE, EXEC, FORWARDS, FRESH, LOGGED, PAM, RUN, SEEN, SHARED,
-                         STANDBY, UNLOGGED)
+from competitors import (ATTACH, BARE, EXEC, FORWARDS, FRESH, LOGGED, PAM, RUN, SECOND, SEEN,
+                         SHARED, STANDBY, UNLOGGED)
 
 RAW = "engine alone"
 MS, US, MBS, MB = (1e3, "ms"), (1e6, "us"), (1e-6, "MB/s"), (1e-6, "MB")
@@ -103,6 +103,8 @@ def targets(summary):
         *small("sftp get of small files"), *small("sftp put of small files"),
         row(f"{FRESH}: key echo, 1.25 of bare sshd's", US, keys and 1.25 * keys,
             get("key echo", FRESH)),
+        row(f"{FRESH}: key echo, that of a second terminal without a container", US,
+            get("key echo", SECOND), get("key echo", FRESH)),
         row(f"{FRESH}: CPU of sshd's", PERCENT, 0.01, get("CPU of sshd's", FRESH)),
         row(f"{SHARED}: the helper's own time, 3 ms more than sh's", MS,
             own_sh and own_sh + 0.003, get("own time", SHARED)),
