@@ -148,7 +148,9 @@ def _typed(competitors, keys, drop):
     try:
         for c in competitors:
             try:
-                sessions[c.name] = Session(c, "stty raw -echo; echo READY; exec cat", tty=True)
+                # Not cat: a container of docker run's outlives its client, and cat with it.
+                sessions[c.name] = Session(c, f"stty raw -echo; echo READY; exec dd bs=1 "
+                                           f"count={keys} 2>/dev/null", tty=True)
                 sessions[c.name].read_until(b"READY\n")
             except Failed as err:
                 drop(c.name, err)
@@ -164,6 +166,11 @@ def _typed(competitors, keys, drop):
                 if key >= keys // 10:  # the first ones warm up
                     samples[name].append(when - began)
             time.sleep(random.uniform(0.002, 0.01))
+        for name, session in sessions.items():
+            try:
+                session.end()
+            except (Failed, subprocess.TimeoutExpired) as err:
+                drop(name, err)
     finally:
         for session in sessions.values():
             session.__exit__()
@@ -184,23 +191,31 @@ ENGINES = ("dockerd", "containerd")     # podman is all client
 
 
 def _work(before, uid, client):
-    """CPU seconds so far of a session's processes on the host: sshd's own, those that run for
-    the user beside it, the engine's; and of sshd's those that are the user's."""
+    """process -> whose, and CPU seconds so far, of a session's on the host: sshd's own, of which
+    some run as the user; those that run for the user beside it; the engine's."""
     here = os.readlink("/proc/self/ns/pid")
-    sshd = own = engine = users = 0
+    found = {}
     for pid, (name, owner, ns) in processes().items():
         if ns != here or pid == client:
             continue
         if name.startswith(ENGINES):
-            engine += _cpu(pid)
+            found[pid] = "engine", _cpu(pid)
         elif pid in before:
             continue
         elif name.startswith("sshd"):
-            sshd += _cpu(pid)
-            users += _cpu(pid) if owner == uid else 0
+            found[pid] = "users" if owner == uid else "monitor", _cpu(pid)
         elif owner == uid:
-            own += _cpu(pid)
-    return sshd, own, engine, users
+            found[pid] = "own", _cpu(pid)
+    return found
+
+
+def _spent(began, now):
+    """Seconds by each. What has ended meanwhile, as a container that was here before, counts
+    for nothing, and not for less."""
+    spent = dict.fromkeys(("engine", "users", "monitor", "own"), 0)
+    for pid, (whose, seconds) in now.items():
+        spent[whose] += seconds - began.get(pid, (whose, 0))[1]
+    return spent
 
 
 def effort(competitor, uid, size):
@@ -216,17 +231,17 @@ def effort(competitor, uid, size):
         began = _work(before, uid, session.process.pid)
         os.write(session.inp, b"go\n")
         session.read_until(b"done")
-        sshd, own, engine, users = (now - then for now, then in zip(
-            _work(before, uid, session.process.pid), began))
+        spent = _spent(began, _work(before, uid, session.process.pid))
         session.close_input()
         session.end()
-    if not competitor.contained:
-        own = 0     # the command itself
+    sshd = spent["monitor"] + spent["users"]
+    # Where nothing contains it, what runs as the user is the command itself.
+    own = spent["own"] if competitor.contained else 0
     gib = size / (1 << 30)
-    taken = {"CPU a GiB": (sshd + own + engine) / gib, "CPU a GiB of sshd": sshd / gib,
-             "CPU a GiB of the engine": engine / gib}
+    taken = {"CPU a GiB": (sshd + own + spent["engine"]) / gib, "CPU a GiB of sshd": sshd / gib,
+             "CPU a GiB of the engine": spent["engine"] / gib}
     if competitor.contained:
-        taken["CPU of sshd's"] = own / users if users else 0
+        taken["CPU of sshd's"] = own / spent["users"] if spent["users"] else 0
         taken["CPU a GiB of the helper"] = own / gib
     return taken
 
