@@ -1,5 +1,7 @@
 """A terminal with a screen: pexpect runs ssh on a PTY, pyte draws what comes."""
+import os
 import re
+import select
 import signal
 import time
 
@@ -31,11 +33,25 @@ class Terminal:
         except pexpect.TIMEOUT:
             return True
         except pexpect.EOF:
-            return False
+            return self.rest()
+        self.take(data)
+        return True
+
+    def rest(self):
+        """What pexpect leaves: it calls the end who died after it looked, with words unread. One
+        that holds the terminal and lives on says nothing now."""
+        while select.select([self.child.child_fd], [], [], 0)[0]:
+            try:
+                data = os.read(self.child.child_fd, 65536)
+            except OSError:
+                return False
+            self.take(data)
+        return False
+
+    def take(self, data):
         self.raw += data
         # pyte draws these keyboard queries as text; they show nothing on a real one.
         self.stream.feed(re.sub(rb"\x1b\[>[0-9;]*[a-zA-Z]", b"", data))
-        return True
 
     def until(self, condition, what, timeout=15):
         end = time.monotonic() + timeout
