@@ -6,7 +6,8 @@ import pytest
 from stages import Session, each
 
 pytestmark = pytest.mark.channels("direct", "attach")
-OURS, THEIRS = "192.0.2.1", "192.0.2.2"
+# For documentation (RFC 5737), which keeps no machine from having one of them.
+RANGES = ("192.0.2.", "198.51.100.", "203.0.113.")
 LINK = "bt-cut"
 ASKS = ("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2")
 ALIVE = ("-o", "ClientAliveInterval=1", "-o", "ClientAliveCountMax=2")
@@ -17,26 +18,30 @@ class Line:
 
     def __init__(self, syslog):
         self.syslog = syslog
+        taken = self.ip("-4", "address") + self.ip("-4", "route")
+        free = next(r for r in RANGES if r not in taken)
+        self.ours, theirs = free + "1", free + "2"
         self.holder = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec cat"],
                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.holder.stdout.readline() == b"\n"
         self.inside = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net", "--"]
         self.ip("link", "add", LINK, "type", "veth", "peer", "name", LINK, "netns",
                 str(self.holder.pid))
-        for where, address in ((), OURS), (self.inside, THEIRS):
+        for where, address in ((), self.ours), (self.inside, theirs):
             self.ip("address", "add", address + "/30", "dev", LINK, where=where)
             self.ip("link", "set", LINK, "up", where=where)
 
     @staticmethod
     def ip(*words, where=()):
-        subprocess.run([*where, "ip", *words], check=True)
+        return subprocess.run([*where, "ip", *words], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout
 
     def cut(self):
         self.ip("link", "set", LINK, "down", where=self.inside)
 
     def wrap(self, argv):
         """For another_sshd."""
-        return self.syslog.wrap([*argv, "-o", "ListenAddress=" + OURS, *ALIVE])
+        return self.syslog.wrap([*argv, "-o", "ListenAddress=" + self.ours, *ALIVE])
 
     def close(self):
         self.holder.communicate()
@@ -58,7 +63,7 @@ def line(world, ground):
 def test_cut(world, ground, line, fault, stage):
     """Both ends find out by asking: sshd by ClientAlive, ssh by ServerAlive."""
     ground.configure(stage)
-    session = Session(ground, stage, inside=line.inside, host=OURS,
+    session = Session(ground, stage, inside=line.inside, host=line.ours,
                       options=("-o", "LogLevel=INFO", *ASKS))
     line.cut()
     session.helpers_end()
