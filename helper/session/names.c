@@ -421,8 +421,7 @@ static int add_mount(struct json_object *mounts, const struct names *names, cons
 }
 
 /* In memory: half of what the container may have, and never the session's end. podman can't
- * say whose a tmpfs is: there it is anybody's, as /tmp is; and it would copy what the image has
- * there, with its mode (podman-run(1), --tmpfs), if it weren't told not to. */
+ * say whose a tmpfs is: there it is anybody's, as /tmp is. */
 static int add_home(struct json_object *host, const struct session *s, bool owned)
 {
     const struct policy *p = s->policy;
@@ -434,7 +433,7 @@ static int add_home(struct json_object *host, const struct session *s, bool owne
     if (owned)
         text_printf(&options, "exec,mode=%04o,uid=%u,gid=%u", HOME_MODE, ids.uid, ids.gid);
     else
-        text_puts(&options, "exec,mode=1777,notmpcopyup");
+        text_puts(&options, "exec,mode=1777");
     if (p->memory > 0)
         text_printf(&options, ",size=%lld", p->memory / 2);
     cleanup_string char *value = text_take(&options);
