@@ -18,17 +18,7 @@ from place import DENIED, DENIED_USER
 LIMIT, END = 300, 180
 # What berth says when it has given the engine up: right, where that is too slow.
 TOO_SLOW = re.compile(r"no answer in time|said nothing in 10 s")
-# That, if the log has it of that user meanwhile: what sftp makes of pam_berth's words, which sshd
-# sends as if the command had written them; scp, of any refusal; who waited for such a login.
-IF_LOGGED = re.compile(r"Received message too long|scp: Connection closed|"
-                       r"other logins have been making it for 60 s")
 _TAGS = iter(range(100000000, 1 << 30))
-
-
-def is_too_slow(error, log):
-    """Whether that is what berth said, by the error of a turn and its user's lines in the log."""
-    return bool(TOO_SLOW.search(error) or
-                IF_LOGGED.search(error) and any(TOO_SLOW.search(row) for row in log))
 
 
 class Victim:

@@ -83,13 +83,13 @@ class Client(threading.Thread):
             else choices.choice(place.shared)
         turn = deeds.Turn(place, choices, user, policy, self.folder)
         deed = deeds.command if self.turns == 0 else deeds.choose(turn, self.soak.only)
-        began, mark, error = time.monotonic(), place.syslog.mark(), None
+        began, error = time.monotonic(), None
         try:
             with turn.kept:
                 deed(turn)
         except Exception:       # told, and the others go on
             error = traceback.format_exc()
-        self.soak.note(self, deed.__name__, user, time.monotonic() - began, mark, error)
+        self.soak.note(self, deed.__name__, user, time.monotonic() - began, error)
         self.turns += 1
 
 
@@ -104,21 +104,20 @@ class Soak:
         self.place = Place(args.clients)
         self.clients = [Client(self, number) for number in range(args.clients)]
 
-    def note(self, client, deed, user, seconds, mark, error):
-        told = [row for row in self.place.syslog.since(mark) if user in row] if error else []
+    def note(self, client, deed, user, seconds, error):
         with self.lock:
             self.done[deed] += 1
             self.longest[deed] = max(self.longest.get(deed, 0), seconds)
             if error is None:
                 return
-            if deeds.is_too_slow(error, told):
+            if deeds.TOO_SLOW.search(error):
                 self.slow[deed] += 1
                 return
             self.failures.append({"client": client.number, "turn": client.turns, "deed": deed,
                                   "user": user, "seconds": seconds, "error": error})
         say(f"FAILED: {deed} of {user}, client {client.number}, turn {client.turns}, "
             f"after {seconds:.0f} s:\n{error}")
-        for line in told[-12:]:
+        for line in [row for row in self.place.syslog.since(0) if user in row][-12:]:
             say("  log: " + line)
 
     def over(self):
