@@ -5,10 +5,6 @@ LACKS = {
         **{f"test_names.py::test_without_names[{channel}]":
            "it adds a line for the uid to the container's /etc/passwd by itself"
            for channel in ("direct", "attach", "exec")},
-        **{f"test_names.py::test_a_home_in_the_image_stays[{channel}]":
-           "it says no owner of a home in memory, and where the image has a folder at that path "
-           "others can't write to it, whatever mode= says"
-           for channel in ("direct", "attach", "exec")},
         "test_streams.py::test_64_mib_through_cat[exec-busybox]":
             "exec always has detach keys; a byte of the input that comes alone and is the first "
             "of them, with a full block behind it, costs that block its last byte",
