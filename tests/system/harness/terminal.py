@@ -44,7 +44,7 @@ class Terminal:
             try:
                 data = os.read(self.child.child_fd, 65536)
             except OSError:
-                return False
+                break
             self.take(data)
         return False
 
