@@ -420,9 +420,10 @@ static int add_mount(struct json_object *mounts, const struct names *names, cons
     return 0;
 }
 
-/* In memory: half of what the container may have, and never the session's end. podman can't
- * say whose a tmpfs is: there it is anybody's, as /tmp is. */
-static int add_home(struct json_object *host, const struct session *s, bool owned)
+/* In memory: half of what the container may have, and never the session's end. podman 4.3
+ * takes no owner's number, it has a word for the container's user instead (podman-create(1),
+ * U), and copies the image's folder into a tmpfs unless told not to. */
+static int add_home(struct json_object *host, const struct session *s, bool podman)
 {
     const struct policy *p = s->policy;
     struct json_object *tmpfs = member(host, "Tmpfs", json_type_object);
@@ -430,10 +431,11 @@ static int add_home(struct json_object *host, const struct session *s, bool owne
     struct text options = {0};
 
     (void)passwd_ids(&ids, p->user);
-    if (owned)
-        text_printf(&options, "exec,mode=%04o,uid=%u,gid=%u", HOME_MODE, ids.uid, ids.gid);
+    text_printf(&options, "exec,mode=%04o", HOME_MODE);
+    if (podman)
+        text_puts(&options, ",notmpcopyup,U");
     else
-        text_puts(&options, "exec,mode=1777");
+        text_printf(&options, ",uid=%u,gid=%u", ids.uid, ids.gid);
     if (p->memory > 0)
         text_printf(&options, ",size=%lld", p->memory / 2);
     cleanup_string char *value = text_take(&options);
@@ -455,7 +457,7 @@ int names_mount(const struct names *names, const struct session *s, const struct
     if (rc == 0 && group)
         rc = add_mount(mounts, names, s, "group", GROUP);
     if (rc == 0 && home)
-        rc = add_home(host, s, !engine_is_podman(engine));
+        rc = add_home(host, s, engine_is_podman(engine));
     return rc < 0 ? error_set(err, ENOMEM, "create body") : 0;
 }
 

@@ -8,7 +8,7 @@ from stages import CHANNELS, STAGES
 
 NO_CONTAINER = "there is no process in the container yet"
 ENDED = "it has ended with its command"
-NOTHING_RUNS = "no program runs in the container yet"
+NOTHING_RUNS = "no command runs in the container yet"
 # Why a fault can't be had at a stage; without a channel for both.
 NOT_POSSIBLE = {
     ("guest killed", None, "before create"): NO_CONTAINER,
@@ -24,6 +24,9 @@ NOT_POSSIBLE = {
     ("out of memory", None, "created"): NOTHING_RUNS,
     ("out of memory", None, "connected"): NOTHING_RUNS,
 }
+# Elsewhere there is nothing new of them: none but the command writes to the home, and the clock
+# can't jump, it is ahead from the start.
+ONLY_AT = {"home full": ("started",), "monotonic clock a year ahead": ("started", "mid-stream")}
 FAULTS = ("client killed", "sshd's child killed", "helper killed", "guest killed",
           "containerd-shim killed", "engine killed", "engine stopped, started", "network cut",
           "engine's disk full", "runtime directory full", "home full", "PID limit reached",
@@ -66,9 +69,10 @@ class Table:
             f"`make faults` made this on {time.strftime('%Y-%m-%d')}: Linux {platform.release()}, "
             f"{said('dockerd', '--version')}, {said('ssh', '-V').split(',')[0]}.\n",
             "A cell says how the session came out. In each of them the bytes that had been "
-            "acknowledged were there, whoever was left was told what failed, no container, "
+            "acknowledged were there, client and log were told what the test names, no container, "
             "process or file was left, and the next session was as ever (README). "
-            "-: not tried, for there is nothing of it at that stage.\n"]
+            "-: nothing new of it at that stage (none but the command writes to the home; that "
+            "clock is ahead from the start).\n"]
         for channel in CHANNELS:
             parts.append(f"\n## {channel}\n")
             parts.append("| | " + " | ".join(STAGES) + " |")
@@ -82,8 +86,10 @@ class Table:
 
     def cell(self, fault, channel, stage, notes):
         why = why_not(fault, channel, stage)
+        if stage not in ONLY_AT.get(fault, STAGES):
+            return "-"
         if not why:
-            return self.cells.get((fault, channel, stage), "-")
+            return self.cells.get((fault, channel, stage), "not run")
         if why not in notes:
             notes.append(why)
         return f"[{notes.index(why) + 1}]"

@@ -78,10 +78,8 @@ def test_name_home_and_shell(world, read_only):
         f"/etc/passwd:1:bt-bash:x:{uid}:{gid}:bt-bash:{HOME}:/bin/sh\n" \
         f"/etc/group:1:bt-bash:x:{gid}:\ninside:x:4242:4242::/home:/bin/sh\n"
     # It is the login's to write, and to run programs from.
-    # podman can't say whose a tmpfs is.
-    owner = "1777 0 0" if world.podman else f"755 {uid} {gid}"
     assert said(world, "pwd; printf '#!/bin/sh\\necho ran\\n' >~/x && chmod 755 ~/x && ~/x; "
-                       "stat -c '%a %u %g' ~") == f"{HOME}\nran\n{owner}\n"
+                       "stat -c '%a %u %g' ~") == f"{HOME}\nran\n755 {uid} {gid}\n"
     it = Terminal(world.login().argv("pwd; whoami", opts=("-t",)))
     assert (it.end(), it.raw) == (0, f"{HOME}\r\nbt-bash\r\n".encode())
 
