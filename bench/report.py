@@ -125,6 +125,21 @@ def targets(summary):
     ]
 
 
+def _held(summary, name=SHARED):
+    """Whether the memory of sessions held at once grows as a line does: the one through the
+    fewest and the most, and how far the others are from it."""
+    points = [(n, n * summary[f"PSS each of {n} held"][name]) for n in load.HELD
+              if name in summary.get(f"PSS each of {n} held", {})]
+    if len(points) < 3:
+        return []
+    (few, least), (many, most) = points[0], points[-1]
+    each = (most - least) / (many - few)
+    fixed = least - few * each
+    off = max(abs(seen / (fixed + n * each) - 1) for n, seen in points[1:-1])
+    return ["", f"Memory of {few} to {many} sessions held by {name}: {fixed / 1e6:.1f} MB, and "
+            f"{each / 1e3:.0f} kB each; {100 * off:.0f} % off that line at most."]
+
+
 def _lines(rows):
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     def line(row):
@@ -162,6 +177,7 @@ def table(result):
     raw = summary.get("create and start", {}).get(RAW)
     if raw:
         out += ["", f"The engine's own create and start for {result['raw body']}: {raw * 1e3:.0f} ms."]
+    out += _held(summary)
     rows = [["target", "bound", "seen", ""]]
     for t in result["targets"]:
         bound = "-" if t["bound"] is None else f"at {t['at']} {_number(t['bound'])} {t['unit']}"
