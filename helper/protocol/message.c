@@ -53,7 +53,7 @@ const char *message_header_read(struct message_header *header, enum message_side
     const struct rule *rule = NULL;
     uint32_t length = get_u32(bytes + 4);
 
-    if (bytes[0] != MESSAGE_VERSION)
+    if (bytes[0] != MESSAGE_VERSION && (from != MESSAGE_FROM_GUEST || bytes[1] != MESSAGE_HELLO))
         return "of another version of the protocol";
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
         if (bytes[1] == (unsigned char)rules[i].type)

@@ -29,7 +29,7 @@
  * elsewhere. The window's size is
  * set by the helper, on the master that it holds: TIOCSWINSZ.
  *
- * Malformed is: another version, an unknown type, a type that is not the
+ * Malformed is: another version (but HELLO's), an unknown type, a type that is not the
  * sender's or not due now, a length or count out of bounds, descriptors that a
  * message doesn't have or not as many as it says, bytes left over. Either side
  * closes a connection on which it has read something malformed, or which ends
@@ -40,7 +40,8 @@
  *
  * Versions: bound to grow. The guest says in HELLO which it speaks, and answers
  * a message of another version with ERROR; so a helper that was upgraded under a
- * running container has a clear refusal for its user, never a misread message. */
+ * running container has a clear refusal for its user, never a misread message.
+ * HELLO is the same in all versions, and is read whatever its byte 0 is. */
 #ifndef BERTH_PROTOCOL_MESSAGE_H
 #define BERTH_PROTOCOL_MESSAGE_H
 

@@ -483,5 +483,5 @@ void spec_hash(char hash[SPEC_HASH_SIZE], struct json_object *body)
 {
     const char *text = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN);
 
-    snprintf(hash, SPEC_HASH_SIZE, "%016" PRIx64, text_hash(text ? text : ""));
+    snprintf(hash, SPEC_HASH_SIZE, "%016" PRIx64, text_hash(text ? text : "") + MESSAGE_VERSION);
 }

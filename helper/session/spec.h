@@ -31,8 +31,9 @@ struct spec_context {
 };
 
 enum { SPEC_HASH_SIZE = 17 };
-/* A hash, in hex, of a shared container's create body: another policy has
- * another one. Not a secret, and nobody's proof. */
+/* A hash, in hex, of a shared container's create body, and of the version that its
+ * guest speaks: another policy has another one, and so has a berth that couldn't
+ * talk to it. Not a secret, and nobody's proof. */
 void spec_hash(char hash[SPEC_HASH_SIZE], struct json_object *body);
 
 /* POST /containers/create's body. The order of what wins: berth's labels and

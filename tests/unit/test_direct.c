@@ -177,9 +177,21 @@ static bool goes(int fd)
     return started_with(fd, 3);
 }
 
+/* As a guest of that version says it, in the header's first byte too. */
 static bool is_of_other_versions(int fd)
 {
-    return say(fd, MESSAGE_HELLO, "\3\11", 2, -1);
+    return send(fd, "\3H\0\0\0\0\0\2\3\11", 10, MSG_NOSIGNAL) == 10;
+}
+
+static bool is_older(int fd)
+{
+    return send(fd, "\1H\0\0\0\0\0\2\1\1", 10, MSG_NOSIGNAL) == 10;
+}
+
+/* Nothing but HELLO is read of another version. */
+static bool answers_in_another_version(int fd)
+{
+    return hello(fd) && send(fd, "\1T\0\0\0\0\0\0", 8, MSG_NOSIGNAL) == 8;
 }
 
 static bool is_garbage(int fd)
@@ -351,6 +363,8 @@ static void test_wrong_words(void **state)
     session(exits_before_it_starts, false, ERROR_OTHER, "not due");
     session(is_garbage, false, ERROR_OTHER, "no message");
     session(is_of_other_versions, false, ERROR_OTHER, "speaks versions 3 to 9");
+    session(is_older, false, ERROR_OTHER, "speaks versions 1 to 1");
+    session(answers_in_another_version, false, ERROR_OTHER, "another version of the protocol");
     session(refuses, false, ERROR_REFUSED, "no \\x1b[31mred\\x0a");
     session(goes, false, ERROR_LOST, "is gone");
 }

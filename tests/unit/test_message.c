@@ -68,6 +68,9 @@ static void test_bad_header(void **state)
     assert_null(read_bytes(MESSAGE_FROM_GUEST, "\2X\0\0\0\0\0\2"));
     assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\0X\0\0\0\0\0\2")); /* version */
     assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1X\0\0\0\0\0\2"));
+    assert_null(read_bytes(MESSAGE_FROM_GUEST, "\1H\0\0\0\0\0\2")); /* of HELLO any */
+    assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\1H\0\0\0\0\0\3"));
+    assert_non_null(read_bytes(MESSAGE_FROM_HELPER, "\1H\0\0\0\0\0\2"));
     assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2x\0\0\0\0\0\2")); /* type */
     assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2\0\0\0\0\0\0\2"));
     assert_non_null(read_bytes(MESSAGE_FROM_GUEST, "\2X\1\0\0\0\0\2")); /* descriptors */

@@ -169,6 +169,10 @@ static void test_direct(void **state)
                                    "\"ReadOnly\":true"));
     /* The same for each login; another policy has another. */
     spec_hash(hash, body);
+    /* Not of the body alone: of the protocol's version, too. */
+    snprintf(other, sizeof other, "%016" PRIx64,
+             text_hash(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN)));
+    assert_string_not_equal(hash, other);
     json_object_put(body);
     r = plain_request("something else");
     body = make(&p, &r, &context);

@@ -18,7 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* protocol/message.h's types, both sides', and some that are none. */
+/* protocol/message.h's MESSAGE_VERSION. */
+enum { VERSION = 2 };
+/* And its types, both sides', and some that are none. */
 static const char types[] = "HLGSTKWXEQ\0\xff";
 
 static int reach(const char *path)
@@ -83,7 +85,7 @@ static int garbage(const char *path)
     answered += provoke(path, bytes, sizeof bytes, 0);
     for (size_t i = 0; i < sizeof types; i++)
         for (int fds = 0; fds <= 8; fds += fds < 4 ? 1 : 4) {
-            unsigned char header[12] = {1, (unsigned char)types[i], (unsigned char)fds};
+            unsigned char header[12] = {VERSION, (unsigned char)types[i], (unsigned char)fds};
             for (unsigned length = 0; length < 3; length++) {
                 static const unsigned char lengths[3][4] = {
                     {0, 0, 0, 0}, {0, 0, 0, 4}, {255, 255, 255, 255}};
