@@ -2,9 +2,11 @@
 
 #include "session/spec.h"
 
+#include "base/text.h"
 #include "session/command.h"
 #include "session/environment.h"
 
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <setjmp.h>
 #include <stdarg.h>
