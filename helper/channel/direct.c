@@ -22,6 +22,7 @@ enum slot { SLOT_SIGNALS, SLOT_CONTROL, SLOT_PIPES, SLOT_PARENT, SLOT_TAP, SLOT_
 
 enum {
     SIGNAL_HELD_MS = 2000, /* a living guest's answer, on a busy machine */
+    GONE_HELD_MS = 500,    /* the same, for nobody who waits */
     TOGETHER_MS = 50,      /* what sshd closes at one go, likewise */
     DOUBT_MS = 1000,       /* for who looks gone, and may have stopped reading only */
     LONG_AGO = 1,          /* as if by now_ms() */
@@ -135,18 +136,21 @@ static bool is_master(int fd)
 }
 
 /* The command may run before its guest has said so, and its client may have read from it:
- * a signal that comes meanwhile is the command's. With a guest that doesn't answer it ends
- * the wait. */
+ * a signal that comes meanwhile is the command's, and of a client that went meanwhile there
+ * was a session. With a guest that doesn't answer it ends the wait. */
 static int await_answer(struct direct *direct, int wait_ms, struct message *message,
                         struct client *client, struct error **err)
 {
     cleanup_error struct error *late = NULL;
+    struct client nobody;
 
     int rc = guest_await(&direct->stream, MESSAGE_STARTED, wait_ms, message, client, err);
-    if (rc == 0 || error_kind(*err) != ERROR_ABANDONED || client->gone)
+    if (rc == 0 || error_kind(*err) != ERROR_ABANDONED)
         return rc;
+    client_none(&nobody);
     client->holds_signals = true;
-    rc = guest_await(&direct->stream, MESSAGE_STARTED, SIGNAL_HELD_MS, message, client, &late);
+    rc = guest_await(&direct->stream, MESSAGE_STARTED, client->gone ? GONE_HELD_MS : SIGNAL_HELD_MS,
+                     message, client->gone ? &nobody : client, &late);
     client->holds_signals = false;
     if (rc == 0)
         error_clear(err);

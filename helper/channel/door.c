@@ -73,6 +73,9 @@ static int accept_guest(const struct door *door, pid_t pid, int process, struct 
         int fd = accept4(door->start, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0 && guest_is(fd, pid))
             return fd;
+        /* It would fail again at once. */
+        if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            return error_set(err, errno, "cannot let its guest in");
         close_fd(&fd);
         if (fds[1].revents)
             return ended_at_once(err);

@@ -485,8 +485,8 @@ def test_flood_of_connections(world, login, data_dir, hostile):
     world.conf.write(mounts=[f"{data_dir}:/data:ro"], **IN_ONE)
     other = login.start("echo up; read x; echo got $x; exit 4")
     begun(other)
-    proc = login.start("sleep 1000 | /data/hostile flood /.berth/run/guest 6000 & "
-                       "read x; echo still $x; exit 5")
+    proc = login.start("sleep 1000 2>&- | /data/hostile flood /.berth/run/guest 6000 & "
+                       "read x; kill $!; echo still $x; exit 5")
     assert proc.stdout.readline() == b"tried 6000\n"
     assert login.run("echo fine").stdout == b"fine\n"
     for it, end in ((proc, (b"still y\n", b"", 5)), (other, (b"got y\n", b"", 4))):

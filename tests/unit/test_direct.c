@@ -191,7 +191,7 @@ static bool is_older(int fd)
 /* Nothing but HELLO is read of another version. */
 static bool answers_in_another_version(int fd)
 {
-    return hello(fd) && send(fd, "\1T\0\0\0\0\0\0", 8, MSG_NOSIGNAL) == 8;
+    return started_with(fd, 3) && send(fd, "\1T\0\0\0\0\0\0", 8, MSG_NOSIGNAL) == 8;
 }
 
 static bool is_garbage(int fd)
@@ -249,6 +249,29 @@ static bool is_signalled_first(int fd)
     message_clear(&m);
     stream_clear(&stream);
     return right && say(fd, MESSAGE_EXIT, "\0\11", 2, -1);
+}
+
+/* The client's end of what it reads from. */
+static int reader = -1;
+
+/* The command runs, and its client has read from it and gone, before the helper knows. */
+static bool is_left_first(int fd)
+{
+    const struct timespec moment = {.tv_nsec = 50000000};
+
+    if (!started_with(fd, 3))
+        return false;
+    close_fd(&reader);
+    nanosleep(&moment, NULL);
+    return say(fd, MESSAGE_STARTED, NULL, 0, -1) && nothing_came(fd);
+}
+
+static bool is_left_and_silent(int fd)
+{
+    if (!started_with(fd, 3))
+        return false;
+    close_fd(&reader);
+    return nothing_came(fd);
 }
 
 static bool is_signalled_and_silent(int fd)
@@ -439,6 +462,44 @@ static void test_a_signal_while_it_starts(void **state)
     close_signals(&client, kept);
 }
 
+/* Whether a session was begun with a guest whose client goes meanwhile. */
+static int start_left(guest *run)
+{
+    struct direct direct;
+    struct client client;
+    cleanup_error struct error *err = NULL;
+    cleanup_text struct text payload = {0};
+    int kept[3], ends[2];
+
+    make_payload(&payload, false);
+    open_signals(&client, kept);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    reader = ends[0];
+    pid_t pid = start_guest(run);
+    close_fd(&reader);
+    for (int fd = 1; fd < 3; fd++) {
+        assert_int_equal(dup2(ends[1], fd), fd);
+        client.fds[1 + fd] = (struct pollfd){.fd = fd};
+    }
+    close_fd(&ends[1]);
+    direct_init(&direct, true, false);
+    int rc = direct_start(&direct, folder, pid, &payload, 60000, &client, &err);
+    direct_close(&direct);
+    close_signals(&client, kept);
+    end_guest(pid);
+    assert_true(client.gone);
+    if (rc < 0)
+        assert_int_equal(error_kind(err), ERROR_ABANDONED);
+    return rc;
+}
+
+static void test_a_client_that_goes_while_it_starts(void **state)
+{
+    (void)state;
+    assert_int_equal(start_left(is_left_first), 0);
+    assert_int_equal(start_left(is_left_and_silent), -1);
+}
+
 /* Not even a word is heard of who isn't process 1. */
 static void test_another_process_listens(void **state)
 {
@@ -587,6 +648,7 @@ int main(void)
         cmocka_unit_test(test_wrong_words),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_a_signal_while_it_starts),
+        cmocka_unit_test(test_a_client_that_goes_while_it_starts),
         cmocka_unit_test(test_another_process_listens),
         cmocka_unit_test(test_nobody_listens),
         cmocka_unit_test(test_cleared_nonblock),
