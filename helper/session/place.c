@@ -9,6 +9,7 @@
 #include "engine/image.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,10 +89,28 @@ static bool image_missing(const struct error *err)
     return error_kind(err) == ERROR_NOT_FOUND && strcasestr(error_text(err), "no such image");
 }
 
+/* podman 4.3 takes HostConfig.Runtime and heeds it not: what asks for a sandbox must not
+ * get a container without. */
+static int check_runtime(const struct engine *engine, struct json_object *body, struct error **err)
+{
+    struct json_object *host, *runtime;
+
+    if (!engine_is_podman(engine) || !json_object_object_get_ex(body, "HostConfig", &host) ||
+        !json_object_object_get_ex(host, "Runtime", &runtime) ||
+        json_object_get_string_len(runtime) == 0)
+        return 0;
+    return error_set(err, 0,
+                     "runtime %s: podman's API service runs the one that its containers.conf names: "
+                     "set it there, and none in berth.conf",
+                     json_object_get_string(runtime));
+}
+
 int place_create(struct engine *engine, const struct policy *policy, const char *name,
                  struct json_object *body, struct watcher *watcher, int progress_fd,
                  struct error **err)
 {
+    if (check_runtime(engine, body, err) < 0)
+        return -1;
     if (policy->pull == PULL_ALWAYS && pull(engine, policy, progress_fd, err) < 0)
         return -1;
     int rc = create(engine, name, body, watcher, err);
