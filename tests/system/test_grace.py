@@ -2,10 +2,12 @@
 import os
 import re
 import signal
+import time
 
 import pytest
 
-from harness.scopes import begun, configure, remove
+from harness import images, procs
+from harness.scopes import begun, configure, gone, remove
 from harness.wait import wait_for
 
 pytestmark = pytest.mark.channels("direct", "attach")
@@ -31,6 +33,31 @@ def test_hang_up_leaves_other_sessions_alone(world, login):
              lambda: f"only the daemon left: {sleeps(login)}")
     assert other.communicate(b"fine\n", timeout=10)[0] == b"fine\n"
     remove(world)
+
+
+def session_with_job(login, then):
+    """And the job's pid: it has a process group of its own, and hears no SIGHUP."""
+    number = f"{os.getpid()}.{time.monotonic_ns() % 10**9}"
+    proc = login.start(f"set -m; (trap '' HUP; exec sleep {number}) <&- >&- 2>&- & "
+                       f"echo up; {then}")
+    begun(proc)
+    pid, = wait_for(lambda: procs.with_argument(number), 5, "its job")
+    assert os.getpgid(pid) == pid != os.getsid(pid)
+    return proc, pid
+
+
+def test_hang_up_ends_jobs_of_their_own_process_groups(world):
+    """Those of the session that is hung up alone."""
+    # A shell that has jobs without a terminal.
+    configure(world, linger="0", hangup_grace="1s", image=images.GLIBC)
+    other, others_job = session_with_job(world.login(), "read x; echo $x")
+    proc, job = session_with_job(world.login(), "wait")
+    proc.kill()
+    proc.communicate()
+    wait_for(lambda: not os.path.exists(f"/proc/{job}"), 6, "the job's end")
+    assert os.path.exists(f"/proc/{others_job}")
+    assert other.communicate(b"fine\n", timeout=10)[0] == b"fine\n"
+    gone(world, 6)
 
 
 def test_hang_up_lets_a_handler_work(world, login):

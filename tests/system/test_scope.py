@@ -41,6 +41,16 @@ def test_one_container_for_all_of_a_users_sessions(world, login):
     gone(world, 5)
 
 
+def test_linger_forever(world, login):
+    """Unused it stays, with nobody of berth's but its keeper, and the next login is in it."""
+    configure(world, linger="forever")
+    first = hostname(login)
+    wait_for(lambda: not world.helpers() and len(world.watchers()) == 1, 5, "its keeper alone")
+    assert not became(lambda: [r["State"] for r in world.containers()] != ["running"], 1)
+    assert hostname(login) == first
+    remove(world)
+
+
 def test_users_are_apart(world, login):
     configure(world, linger="1s")
     proc = login.start("echo up; read x")

@@ -7,15 +7,16 @@ import time
 import pytest
 
 from harness import images, procs
+from harness.relay import Relay
 from harness.scopes import a_minute_later, begun, configure, gone, hostname
 from harness.wait import became, wait_for
 
 pytestmark = pytest.mark.channels("direct")
 
 
-def standing(world):
+def standing(world, user="bt-bash"):
     """Lock files of containers that wait for a login."""
-    folder = os.path.join(world.runtime, str(world.uid("bt-bash")))
+    folder = os.path.join(world.runtime, str(world.uid(user)))
     found = []
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
         # One may go between the two looks.
@@ -27,9 +28,9 @@ def standing(world):
     return sorted(found)
 
 
-def stands(world, count):
-    wait_for(lambda: len(standing(world)) == count, 15,
-             lambda: f"{count} standing; {standing(world)}")
+def stands(world, count, user="bt-bash"):
+    wait_for(lambda: len(standing(world, user)) == count, 15,
+             lambda: f"{count} standing; {standing(world, user)}")
     # The process that made them, and their watchers, are gone.
     wait_for(lambda: not procs.berths(world.uids(), world.helper), 10, "nothing resident")
 
@@ -52,15 +53,60 @@ def test_standby(world, login):
     end_standby(world)
 
 
+def test_waits_for_its_own_user_alone(world):
+    """Of two users, for whom the same would do."""
+    users = ("bt-bash", "bt-dash")
+    configure(world, "session", standby="1", standby_time="1h", user="4242:4242")
+    for user in users:
+        hostname(world.login(user))
+    for user in users:
+        stands(world, 1, user)
+    owners = {r["Id"][:12]: r["Labels"]["berth.uid"] for r in world.containers()}
+    assert sorted(owners.values()) == sorted(str(world.uid(user)) for user in users)
+    taking = {user: world.login(user).start("hostname; read x") for user in users}
+    for user, proc in taking.items():
+        taken = proc.stdout.readline().decode().strip()
+        assert owners.get(taken) == str(world.uid(user)), (user, taken, owners)
+    for proc in taking.values():
+        proc.communicate(b"x\n", timeout=10)
+    configure(world, "session")
+    end_standby(world)
+
+
+def test_a_claim_asks_no_engine_and_loads_no_libcurl(world, login):
+    relay = Relay(os.path.join(world.dir, "away.sock"), world.uid("bt-bash"), world.socket)
+    try:
+        world.conf.write(engine={"endpoint": "unix://" + relay.path}, standby="1",
+                         create=world.own_hostnames())
+        hostname(login)
+        stands(world, 1)
+        waiting = world.containers()[0]["Id"][:12]
+        os.rename(relay.path, relay.path + ".away")     # nobody can connect to it
+        try:
+            proc = login.start("hostname; read x")
+            assert proc.stdout.readline().decode().strip() == waiting, proc.stderr.read()
+            with open(f"/proc/{world.one_helper()}/maps") as f:
+                assert "libcurl" not in f.read()
+        finally:
+            os.rename(relay.path + ".away", relay.path)
+        assert proc.communicate(b"x\n", timeout=10) == (b"", b"")
+        configure(world, "session")
+        end_standby(world)
+    finally:
+        relay.close()
+
+
 def end_standby(world):
     """As their time's end does: the guests go, a login sweeps."""
     wait_for(lambda: not procs.berths(world.uids(), world.helper), 15, "nothing at work")
     for row in world.containers():
         world.engine.call("POST", f"/containers/{row['Id']}/kill?signal=KILL", ok=(204, 404, 409))
     end = time.monotonic() + 20
-    while not became(lambda: not world.containers(), 2) and time.monotonic() < end:
+    swept = False
+    while not swept and time.monotonic() < end:
         for user in ("bt-bash", "bt-dash"):     # whose own end comes before its sweep's
             hostname(world.login(user))
+        swept = became(lambda: not world.containers(), 2)
     gone(world, 5)
 
 
