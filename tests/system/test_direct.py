@@ -128,20 +128,6 @@ def test_guest_killed(world, login, tty):
     gone(world, 5)
 
 
-@plain
-def test_sshds_monitor_killed(world, login):
-    """Nobody needs it any more: the session goes on to its end."""
-    proc = login.start("echo up; read x; echo got $x; exit 7")
-    begun(proc)
-    child = [row[0] for row in procs.of_users({world.uid("bt-bash")}) if row[3] == "sshd"]
-    assert len(child) == 1, child
-    monitor = procs.parent(child[0])
-    os.kill(monitor, signal.SIGKILL)
-    wait_for(lambda: procs.parent(child[0]) != monitor, 5, "sshd's child without its monitor")
-    out, err = proc.communicate(b"y\n", timeout=10)
-    assert (proc.returncode, out, err) == (7, b"got y\n", b"")
-
-
 @pytest.mark.parametrize("how", ["setsid sleep {} </dev/null >/dev/null 2>&1 &",
                                  "(trap '' HUP TERM; sleep {} </dev/null >/dev/null 2>&1 &)",
                                  "setsid sleep {} &"], ids=["setsid", "nohup", "holds-streams"])

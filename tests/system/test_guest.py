@@ -65,6 +65,20 @@ def test_which_shell(world):
     gone(world, 5)
 
 
+@pytest.mark.channels("direct", "attach")
+def test_bash_comes_before_sh(world):
+    """Where the container's passwd names no shell that can be run."""
+    world.conf.write(users={"bt-*": {"scope": "user", "linger": "30s", "user": "0:0"}})
+    login = world.login()
+    script = "#!/bin/sh\nexec /bin/sh \"$@\"\n"
+    assert login.run(f"printf %s '{script}' >/bin/bash; chmod 755 /bin/bash").returncode == 0
+    for line in ("root:x:0:0::/:/bin/nothing", "root:x:0:0::/:/bin/false", "nobody:x:9:9::/:/x"):
+        assert login.run(f"echo '{line}' >/etc/passwd").returncode == 0
+        assert login.run("echo $SHELL").stdout == b"/bin/bash\n", line
+    world.engine.remove(world.container()["Id"])
+    gone(world, 5)
+
+
 def program_headers(path):
     """(type, bytes in memory) of each, of a 64-bit program: elf(5)."""
     with open(path, "rb") as f:

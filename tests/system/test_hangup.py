@@ -13,6 +13,7 @@ from harness.wait import became, wait_for
 
 pytestmark = pytest.mark.channels("direct", "attach")
 once = pytest.mark.channels()
+plain = pytest.mark.plain
 all_three = pytest.mark.channels("direct", "attach", "exec")
 
 BUSY = {
@@ -115,6 +116,21 @@ def test_sshds_monitor_killed(world, login, what):
     finish(proc)
 
 
+@plain
+@all_three
+def test_a_session_outlives_sshds_monitor(world, login):
+    """Nobody needs it any more: the session goes on to its end."""
+    proc = login.start("echo up; read x; echo got $x; exit 7")
+    begun(proc)
+    child = [row[0] for row in procs.of_users({world.uid("bt-bash")}) if row[3] == "sshd"]
+    assert len(child) == 1, child
+    monitor = procs.parent(child[0])
+    os.kill(monitor, signal.SIGKILL)
+    wait_for(lambda: procs.parent(child[0]) != monitor, 5, "sshd's child without its monitor")
+    out, err = proc.communicate(b"y\n", timeout=10)
+    assert (proc.returncode, out, err) == (7, b"got y\n", b"")
+
+
 @all_three
 @pytest.mark.parametrize("what", BUSY)
 def test_helper_killed(world, login, what):
@@ -172,8 +188,10 @@ def test_client_killed_during_the_start(world, login):
             raise AssertionError(f"killed {delay} ms after the helper's start: {error}") from None
 
 
-def test_client_closes_the_channel_and_keeps_the_connection(world, login):
+@pytest.mark.parametrize("options", [{}, {"audit_bytes": "yes"}], ids=["unseen", "seen"])
+def test_client_closes_the_channel_and_keeps_the_connection(world, login, options):
     """Only a library client can: the ssh command ends with its session."""
+    world.conf.write(**options)
     transport = login.transport()
     other = transport.open_session()
     other.exec_command("cat")
@@ -247,6 +265,17 @@ def test_signals_to_the_helper_reach_the_command(world, login, name):
         assert err in (b"", told)
     else:
         assert err == b""
+
+
+@pytest.mark.channels("direct", "exec")
+def test_signals_are_for_the_process_group(world, login):
+    """What the command has started gets them too; it goes on, for it has a handler."""
+    proc = login.start("trap : TERM; (trap 'echo child; exit 33' TERM; echo up; "
+                       "while :; do sleep 0.05; done); echo after $?", stdin=subprocess.DEVNULL)
+    begun(proc)
+    send(world, signal.SIGTERM)
+    out, _ = proc.communicate(timeout=10)
+    assert (out, proc.returncode) == (b"child\nafter 33\n", 0)
 
 
 @pytest.mark.channels("direct")

@@ -1,7 +1,6 @@
-"""Scopes connection and user, and standby: containers that outlive a session."""
+"""Scopes connection and user: containers that outlive a session."""
 import contextlib
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -13,38 +12,11 @@ import pytest
 from harness import images, procs
 from harness.fake_engine import reply
 from harness.relay import Relay
+from harness.scopes import a_minute_later, begun, configure, gone, hostname, remove
 from harness.wait import became, wait_for
 
 pytestmark = pytest.mark.channels("direct", "attach")
 direct = pytest.mark.channels("direct")
-
-
-def configure(world, scope="user", **options):
-    options.setdefault("create", world.own_hostnames())
-    world.conf.write(users={"bt-*": {"scope": scope, **options}})
-
-
-def begun(proc):
-    assert proc.stdout.readline() == b"up\n", proc.stderr.read()
-
-
-def hostname(login, **kw):
-    got = login.run("hostname", **kw)
-    assert (got.returncode, got.stderr) == (0, b""), got
-    return got.stdout.decode().strip()
-
-
-def gone(world, seconds):
-    def left():
-        return [r["Names"] for r in world.containers()] + world.berths() + world.left_files()
-    wait_for(lambda: not left(), seconds, lambda: f"nothing left; {left()}")
-
-
-def remove(world):
-    """What a lingering container leaves its keeper to do, now."""
-    for row in world.containers():
-        world.engine.remove(row["Id"])
-    gone(world, 5)
 
 
 def name_of(world):
@@ -54,12 +26,6 @@ def name_of(world):
 def first_process(world):
     """The guest's pid, or by attach the keeper's."""
     return world.container()["State"]["Pid"]
-
-
-def sleeps(login):
-    """Those of the sessions: by attach the container's first process is one too."""
-    found = re.findall(rb"sleep (\d+)", login.run("ps -o args").stdout)
-    return sorted(set(found) - {b"2147483647"})
 
 
 def stop(world):
@@ -73,6 +39,16 @@ def test_one_container_for_all_of_a_users_sessions(world, login):
     assert len({hostname(login) for _ in range(3)}) == 1
     assert world.container()["Config"]["Labels"]["berth.scope"] == "user"
     gone(world, 5)
+
+
+def test_linger_forever(world, login):
+    """Unused it stays, with nobody of berth's but its keeper, and the next login is in it."""
+    configure(world, linger="forever")
+    first = hostname(login)
+    wait_for(lambda: not world.helpers() and len(world.watchers()) == 1, 5, "its keeper alone")
+    assert not became(lambda: [r["State"] for r in world.containers()] != ["running"], 1)
+    assert hostname(login) == first
+    remove(world)
 
 
 def test_users_are_apart(world, login):
@@ -112,44 +88,6 @@ def test_a_login_in_the_moment_that_linger_ends(world, login):
         hostname(login)
         time.sleep(0.76 + 0.04 * i)     # the moment itself is what is tried
     gone(world, 6)
-
-
-def test_hang_up_leaves_other_sessions_alone(world, login):
-    """SIGHUP, then SIGKILL after the grace by session id; who made himself a session stays."""
-    configure(world, linger="30s", hangup_grace="1s")
-    other = login.start("echo up; read x; echo $x")
-    begun(other)
-    proc = login.start("trap '' HUP; (sleep 1111; :) & setsid sleep 3333 >&- 2>&- <&- & "
-                       "echo up; sleep 2222; :")
-    begun(proc)
-    proc.kill()
-    proc.communicate()
-    wait_for(lambda: sleeps(login) == [b"3333"], 6,
-             lambda: f"only the daemon left: {sleeps(login)}")
-    assert other.communicate(b"fine\n", timeout=10)[0] == b"fine\n"
-    remove(world)
-
-
-def test_hang_up_lets_a_handler_work(world, login):
-    configure(world, linger="30s", hangup_grace="4s")
-    proc = login.start("trap 'sleep 1; echo bye >/tmp/bye; exit' HUP; echo up; exec 2>&-; "
-                       "while :; do sleep 0.1; done")
-    begun(proc)
-    proc.kill()
-    proc.communicate()
-    wait_for(lambda: login.run("cat /tmp/bye").stdout == b"bye\n", 5, "the handler's word")
-    remove(world)
-
-
-def test_helper_killed(world, login):
-    configure(world, linger="30s", hangup_grace="0")
-    proc = login.start("echo up; exec sleep 4444")
-    begun(proc)
-    os.kill(world.one_helper(), signal.SIGKILL)
-    assert proc.wait(5) != 0
-    proc.communicate()
-    wait_for(lambda: not sleeps(login), 5, "the command's end")
-    remove(world)
 
 
 @direct
@@ -230,34 +168,6 @@ def test_replace_never(world, login):
     gone(world, 15)
 
 
-CHANGING = "berth-test/changing"
-
-
-@pytest.fixture
-def changing(world):
-    """Has the image's name stand for another image, or for none."""
-    def become(image):
-        repo, _, _ = CHANGING.partition(":")
-        if image:
-            world.engine.call("POST", f"/images/{image}/tag?repo={repo}", ok=(201,))
-        else:
-            world.engine.call("DELETE", f"/images/{CHANGING}", ok=(200, 404))
-    become(images.BUSYBOX)
-    yield become
-    become(None)
-
-
-def a_minute_later(world):
-    """The last question after the image was then."""
-    folder = os.path.join(world.runtime, str(world.uid("bt-bash")))
-    for name in os.listdir(folder):
-        if name.endswith(".lock"):
-            with open(os.path.join(folder, name), "r+b") as f:
-                found = re.search(rb" checked=(\d{10}) ", f.read())
-                f.seek(found.start(1))
-                f.write(b"%010d" % (int(found[1]) - 100))
-
-
 def outdated(world):
     path = os.path.join(world.runtime, str(world.uid("bt-bash")), "user.lock")
     with open(path, "rb") as f:
@@ -265,7 +175,7 @@ def outdated(world):
 
 
 def test_another_image_replaces_an_idle_container(world, login, changing):
-    world.conf.write(image=CHANGING, users={"bt-*": {"scope": "user", "linger": "30s",
+    world.conf.write(image=images.CHANGING, users={"bt-*": {"scope": "user", "linger": "30s",
                                                      "create": world.own_hostnames()}})
     first = hostname(login)
     changing(images.VOLUME)
@@ -288,7 +198,7 @@ def test_another_image_replaces_an_idle_container(world, login, changing):
 
 def test_another_image_keeps_a_persons_files(world, login, changing):
     def write(**options):
-        world.conf.write(image=CHANGING, users={"bt-*": {"scope": "user", "linger": "0",
+        world.conf.write(image=images.CHANGING, users={"bt-*": {"scope": "user", "linger": "0",
                                                          "on_idle": "stop", **options}})
 
     def stopped():
@@ -556,146 +466,6 @@ def test_connections_keeper_killed(world, login):
     configure(world, "session")
     login.run("sleep 1")
     gone(world, 5)
-
-
-# --- standby
-
-def standing(world):
-    """Lock files of containers that wait for a login."""
-    folder = os.path.join(world.runtime, str(world.uid("bt-bash")))
-    found = []
-    for name in os.listdir(folder) if os.path.isdir(folder) else []:
-        # One may go between the two looks.
-        with contextlib.suppress(FileNotFoundError):
-            if name.endswith(".lock"):
-                with open(os.path.join(folder, name), "rb") as f:
-                    if f.read(1) == b"s":
-                        found.append(name)
-    return sorted(found)
-
-
-def stands(world, count):
-    wait_for(lambda: len(standing(world)) == count, 15,
-             lambda: f"{count} standing; {standing(world)}")
-    # The process that made them, and their watchers, are gone.
-    wait_for(lambda: not procs.berths(world.uids(), world.helper), 10, "nothing resident")
-
-
-@direct
-def test_standby(world, login):
-    configure(world, "session", standby="2", standby_time="1h")
-    hostname(login)
-    stands(world, 2)
-    waiting = {r["Id"][:12] for r in world.containers()}
-    taken = hostname(login)
-    assert taken in waiting
-    stands(world, 2)
-    assert taken not in {r["Id"][:12] for r in world.containers()}
-    # Never another's, and each session has its own.
-    assert hostname(world.login("bt-dash")) not in waiting
-    pair = [login.start("hostname") for _ in range(2)]
-    assert len({p.communicate(timeout=30)[0] for p in pair}) == 2
-    configure(world, "session")
-    hostname(login)
-    end_standby(world)
-
-
-def end_standby(world):
-    """As their time's end does: the guests go, a login sweeps."""
-    wait_for(lambda: not procs.berths(world.uids(), world.helper), 15, "nothing at work")
-    for row in world.containers():
-        world.engine.call("POST", f"/containers/{row['Id']}/kill?signal=KILL", ok=(204, 404, 409))
-    end = time.monotonic() + 20
-    while not became(lambda: not world.containers(), 2) and time.monotonic() < end:
-        for user in ("bt-bash", "bt-dash"):     # whose own end comes before its sweep's
-            hostname(world.login(user))
-    gone(world, 5)
-
-
-@direct
-def test_standby_of_another_policy_is_not_used(world, login):
-    configure(world, "session", standby="1")
-    hostname(login)
-    stands(world, 1)
-    old = {r["Id"][:12] for r in world.containers()}
-    configure(world, "session", standby="1", pids="77")
-    assert hostname(login) not in old
-    stands(world, 1)
-    assert hostname(login) not in old
-    stands(world, 1)
-    wait_for(lambda: not old & {r["Id"][:12] for r in world.containers()}, 5, "the old one gone")
-    configure(world, "session")
-    end_standby(world)
-
-
-@direct
-def test_standby_has_the_home_too(world, login):
-    home = os.path.join(world.dir, "home-bt-bash")
-    os.mkdir(home, 0o700)
-    os.chown(home, world.uid("bt-bash"), -1)
-    configure(world, "session", standby="1", home=world.dir + "/home-%u")
-    assert login.run("hostname >made").returncode == 0
-    stands(world, 1)
-    waiting = world.containers()[0]["Id"][:12]
-    got = login.run("pwd; hostname; cat ~/made")
-    with open(os.path.join(home, "made")) as f:
-        made = f.read()
-    assert got.stdout.decode() == f"/home/bt-bash\n{waiting}\n{made}", got.stderr
-    stands(world, 1)
-    configure(world, "session")
-    end_standby(world)
-    os.unlink(os.path.join(home, "made"))
-    os.rmdir(home)
-
-
-@direct
-def test_standby_of_another_image_is_not_used(world, login, changing):
-    def write(standby):
-        world.conf.write(image=CHANGING, users={"bt-*": {"standby": standby}})
-    write("1")
-    hostname(login)
-    stands(world, 1)
-    changing(images.VOLUME)
-    a_minute_later(world)
-    old = {r["Id"][:12] for r in world.containers()}
-    write("0")
-    hostname(login)     # sweeps
-    write("1")
-    assert hostname(login) not in old
-    stands(world, 1)
-    assert hostname(login) not in old
-    stands(world, 1)
-    wait_for(lambda: not old & {r["Id"][:12] for r in world.containers()}, 5, "the old one gone")
-    write("0")
-    end_standby(world)
-
-
-@direct
-def test_standby_expires(world, login):
-    configure(world, "session", standby="1", standby_time="10s")
-    hostname(login)
-    stands(world, 1)
-    configure(world, "session")
-    wait_for(lambda: [r["State"] for r in world.containers()] == ["exited"], 20, "its time's end")
-    hostname(login)
-    gone(world, 5)
-
-
-@direct
-def test_killed_in_a_claimed_container(world, login):
-    configure(world, "session", standby="1")
-    hostname(login)
-    stands(world, 1)
-    configure(world, "session", standby="1", pids="77")     # no refill of this kind
-    configure(world, "session", standby="1")
-    proc = login.start("trap '' HUP; echo up; sleep 1000")
-    begun(proc)
-    os.kill(world.one_helper(), signal.SIGKILL)
-    proc.communicate()
-    wait_for(lambda: all(r["Names"][0].split("-")[-1] + ".lock" in standing(world)
-                         for r in world.containers()), 10, "only standby left")
-    configure(world, "session")
-    end_standby(world)
 
 
 # --- many

@@ -23,6 +23,14 @@ static void test_builtin(void **state)
     assert_null(p->engine.registry_config);
     assert_string_equal(p->image, "x");
     assert_int_equal(p->pull, PULL_MISSING);
+    assert_int_equal(p->scope, SCOPE_SESSION);
+    assert_int_equal(p->linger, 0);
+    assert_int_equal(p->on_idle, ON_IDLE_REMOVE);
+    assert_int_equal(p->replace, REPLACE_AUTO);
+    assert_int_equal(p->standby, 0);
+    assert_int_equal(p->standby_time, 3600);
+    assert_int_equal(p->hangup_grace, 5);
+    assert_false(p->audit_bytes);
     assert_null(p->shell);
     assert_null(p->workdir);
     assert_string_equal(p->user, "2001:2002");

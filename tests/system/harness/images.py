@@ -17,6 +17,8 @@ GLIBC = "berth-test/glibc"
 VOLUME = "berth-test/volume"
 DRESSED = "berth-test/dressed"
 NO_SHELL = "berth-test/noshell"
+# Which of them that is, a test says (plugin.py).
+CHANGING = "berth-test/changing"
 # Not of make_all's: for engines that a test starts.
 TMUX = "berth-test/tmux"
 

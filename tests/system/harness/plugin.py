@@ -393,6 +393,19 @@ def each(request, world):
     return world.login(image=request.param)
 
 
+@pytest.fixture
+def changing(world):
+    """Has the name images.CHANGING stand for another image, or for none."""
+    def become(image):
+        if image:
+            world.engine.call("POST", f"/images/{image}/tag?repo={images.CHANGING}", ok=(201,))
+        else:
+            world.engine.call("DELETE", f"/images/{images.CHANGING}", ok=(200, 404))
+    become(images.BUSYBOX)
+    yield become
+    become(None)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
