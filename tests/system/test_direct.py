@@ -189,10 +189,13 @@ def test_gigabyte_takes_no_time_of_the_helpers(world, data_dir, gigabyte, way):
 
 
 @plain
-@pytest.mark.parametrize("stdin", [subprocess.PIPE, subprocess.DEVNULL], ids=["open", "ended"])
-def test_closed_stdout_of_a_command_without_stderr(each, stdin):
-    """No stream tells then whether the client is there; it is, and gets the status."""
-    proc = each.start("exec 2>/dev/null; yes; sleep 1; exit 3", stdin=stdin)
+@pytest.mark.parametrize("stdin,first", [(subprocess.PIPE, ""),
+                                         (subprocess.DEVNULL, "cat; sleep 0.3; ")],
+                         ids=["open", "ended"])
+def test_closed_stdout_of_a_command_without_stderr(each, stdin, first):
+    """No stream tells then whether the client is there; it is, and gets the status. Its input
+    has ended some time before, or not at all."""
+    proc = each.start(f"exec 2>/dev/null; {first}yes; sleep 1; exit 3", stdin=stdin)
     assert proc.stdout.readline() == b"y\n"
     proc.stdout.close()
     assert proc.wait(10) == 3

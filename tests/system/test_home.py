@@ -1,4 +1,5 @@
 """`home`: files of the login's own; `cgroup_parent`: a ceiling over all of its containers."""
+import contextlib
 import os
 import re
 import shutil
@@ -163,15 +164,23 @@ def cgroups(world):
     return name, [os.path.join(r, below.format(world.uid("bt-bash"))) for r in roots]
 
 
+def removed(group):
+    """What podman puts there ends a little after the container."""
+    with contextlib.suppress(OSError):
+        os.rmdir(group)
+    return not os.path.isdir(group)
+
+
 @pytest.fixture
 def cgroup(world):
     name, paths = cgroups(world)
     yield name, paths
     wait_for(lambda: not world.containers(), 10, "the containers gone")
     for path in paths:
-        for folder in (path, os.path.dirname(path)):
-            if os.path.isdir(folder) and "berth-test" in folder:
-                os.rmdir(folder)
+        # podman leaves its own group there.
+        for folder in (os.path.join(path, "conmon"), path, os.path.dirname(path)):
+            if "berth-test" in folder:
+                wait_for(lambda: removed(folder), 10, f"{folder} removed")
 
 
 @pytest.mark.channels("direct", "attach")
