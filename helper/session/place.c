@@ -100,8 +100,8 @@ static int check_runtime(const struct engine *engine, struct json_object *body, 
         json_object_get_string_len(runtime) == 0)
         return 0;
     return error_set(err, 0,
-                     "runtime %s: podman's API service runs the one that its containers.conf names: "
-                     "set it there, and none in berth.conf",
+                     "runtime %s: podman's API heeds none: have it in podman's containers.conf, "
+                     "and none in berth.conf",
                      json_object_get_string(runtime));
 }
 
