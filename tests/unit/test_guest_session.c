@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -225,11 +226,22 @@ static void test_malformed_while_it_runs(void **state)
 }
 
 /* Right behind the first, or once that one runs. */
-static void test_second_start(void **state)
+/* A signal that valgrind has caught in the child is forgotten by its execve(2); valgrind 3.19
+ * is known by what it has no call for. */
+static bool execve_forgets(void)
+{
+    cleanup_fd int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+    return fd < 0;
+}
+
+static void test_start_behind_start(void **state)
 {
     struct held other, h;
 
     (void)state;
+    if (execve_forgets())
+        skip();
     held_run(&other);
     held_open(&h);
     assert_int_equal(pipe2(h.in, O_CLOEXEC), 0);
@@ -240,7 +252,15 @@ static void test_second_start(void **state)
     session_receive(h.s, &setting);
     expect_error(&h, GOT, "that isn't due");
     expect_hung_up(&h);
+    held_runs_on(&other);
+}
 
+static void test_second_start(void **state)
+{
+    struct held other, h;
+
+    (void)state;
+    held_run(&other);
     held_run(&h);
     const pid_t first = h.s->pid;
     send_start(&h, "exit 8");
@@ -327,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_gone_before_it_starts),
         cmocka_unit_test(test_takes_nothing),
         cmocka_unit_test(test_malformed_while_it_runs),
+        cmocka_unit_test(test_start_behind_start),
         cmocka_unit_test(test_second_start),
         cmocka_unit_test(test_end_while_it_runs),
         cmocka_unit_test(test_signal),
