@@ -140,7 +140,6 @@ class World:
         self.lock, self.dir = claim()
         self.engine = Engine(SOCKET)
         assert self.engine.alive(), f"no engine answers at {SOCKET}"
-        self.podman = self.engine.kind() == "podman"
         self.runtime = os.path.join(self.dir, "run")
         os.mkdir(self.runtime)
         os.chmod(self.runtime, 0o1777)
