@@ -235,10 +235,13 @@ char lease_noted(const struct lease *lease, long long *age)
 {
     struct stat st = {0};
     char state = '\0';
+    struct timespec now;
 
     if (fstat(lease->lock, &st) < 0 || pread(lease->lock, &state, 1, 0) != 1)
         state = '\0';
-    *age = (long long)(time(NULL) - st.st_mtime);
+    /* time(2) can be a tick behind a file's time. */
+    clock_gettime(CLOCK_REALTIME, &now);
+    *age = (long long)(now.tv_sec - st.st_mtime);
     return state;
 }
 
