@@ -370,6 +370,9 @@ static void set_fixed(struct json_object *body, const struct policy *p, const st
         set_guest(body, host);
     if (context->process == SPEC_KEEPER)
         set_keeper(body, host);
+    /* The image's is for what the image would have run. */
+    if (!session)
+        set_string(body, "StopSignal", "SIGTERM");
     snprintf(uid, sizeof uid, "%u", (unsigned)r->account.uid);
     set_string(labels, LABEL_MACHINE, context->machine);
     set_string(labels, LABEL_RUNTIME, p->runtime_dir);

@@ -106,14 +106,16 @@ static void test_create_cannot_take_over(void **state)
     struct spec_context context = {.machine = "3d1219c7", .key = "9f8e7d6c5b4a3921"};
 
     (void)state;
-    p.create = S("{\"Tty\":true,\"OpenStdin\":false,\"Labels\":{\"berth.uid\":\"0\",\"x\":\"y\"},"
-                 "\"HostConfig\":{\"AutoRemove\":false,\"ShmSize\":1048576}}");
+    p.create = S(
+        "{\"Tty\":true,\"OpenStdin\":false,\"StopSignal\":\"INT\",\"Labels\":{\"berth.uid\":\"0\",\"x\":\"y\"},"
+        "\"HostConfig\":{\"AutoRemove\":false,\"ShmSize\":1048576}}");
     struct json_object *body = make(&p, &r, &context);
     assert_json(body, "Labels/berth.uid", "\"2001\"");
     assert_json(body, "Labels/berth.session", "\"9f8e7d6c5b4a3921\"");
     assert_json(body, "Labels/x", "\"y\"");
     assert_json(body, "Tty", "false");
     assert_json(body, "OpenStdin", "true");
+    assert_json(body, "StopSignal", "\"INT\"");
     assert_json(body, "HostConfig/AutoRemove", "true");
     assert_json(body, "HostConfig/ShmSize", "1048576");
     /* What it doesn't name stays. */
@@ -155,11 +157,13 @@ static void test_direct(void **state)
     (void)state;
     p.scope = SCOPE_USER;
     p.create = S("{\"Entrypoint\":[\"/bin/evil\"],\"Cmd\":[\"x\"],\"OpenStdin\":true,"
+                 "\"StopSignal\":\"QUIT\","
                  "\"HostConfig\":{\"Init\":true,\"AutoRemove\":true,\"Mounts\":[]}}");
     struct json_object *body = make(&p, &r, &context);
     assert_json(body, "Entrypoint", "[\"/.berth/berth-guest\"]");
     assert_json(body, "Cmd", "[]");
     assert_json(body, "OpenStdin", "false");
+    assert_json(body, "StopSignal", "\"SIGTERM\"");
     assert_json(body, "HostConfig/Init", "false");
     assert_json(body, "HostConfig/AutoRemove", "false");
     assert_json(body, "Labels/berth.session", "\"user\"");
