@@ -48,7 +48,7 @@ static int watch_pipes(struct direct *direct, struct error **err)
     return 0;
 }
 
-void direct_init(struct direct *direct, bool seen, bool last_line)
+void direct_init(struct direct *direct, bool seen)
 {
     *direct = (struct direct){.control = -1,
                               .seen = seen,
@@ -58,7 +58,6 @@ void direct_init(struct direct *direct, bool seen, bool last_line)
                               .watch = -1,
                               .watched = -1,
                               .parent = -1,
-                              .last_line = last_line,
                               .way_back = -1};
     stream_open(&direct->stream, -1, MESSAGE_FROM_GUEST);
 }
@@ -95,12 +94,14 @@ static void open_to_all(const int fds[3])
  * the pipe's writers, for whose end sshd waits. */
 static void keep_way_back(struct direct *direct)
 {
-    if (direct->last_line && !direct->tap)
+    if (!direct->tap)
         direct->way_back = open("/proc/self/fd/2", O_PATH | O_CLOEXEC);
 }
 
-/* Before the command is hung up, for sshd closes what has no writer any more. Where
- * it is none of sshd's pipes, or closed, there is nobody to tell. */
+/* While the command lives, for sshd closes what has no writer any more: that is certain where
+ * berth or the guest ends the session. A guest that is killed closes its connection before
+ * the kernel ends what ran under it (pid_namespaces(7)), and who is awake at once comes in
+ * time. Where it is none of sshd's pipes, or closed, there is nobody to tell. */
 static void go_back(const struct direct *direct)
 {
     char path[64];
@@ -430,7 +431,7 @@ int direct_run(struct direct *direct, struct client *client, struct relay_result
         await_last(direct);
     if (rc == 0 && !ended)
         result->end = client->gone ? RELAY_GONE : RELAY_OVER;
-    if (rc == 0 && result->end == RELAY_OVER)
+    if (rc < 0 || result->end == RELAY_OVER || client->killed)
         go_back(direct);
     return rc;
 }

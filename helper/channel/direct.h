@@ -32,13 +32,12 @@ struct direct {
     long long closed[3]; /* now_ms() when it told so, 0: not yet */
     long long doubt; /* now_ms() at which the client is gone, if nothing comes; 0: it is there */
     int parent;      /* pidfd of sshd's process (or its shell), -1 unknown */
-    bool last_line;  /* stderr is wanted back should the session's time be over */
-    int way_back;    /* to the pipe that it is (O_PATH), -1 where not wanted */
+    int way_back;    /* to the pipe that stderr is (O_PATH), -1 where it stays ours */
     struct tap *tap; /* where the command's stderr goes in place of sshd's; NULL: nowhere */
 };
 
 /* Nothing is open. */
-void direct_init(struct direct *direct, bool seen, bool last_line);
+void direct_init(struct direct *direct, bool seen);
 
 /* Connects to the guest listening in `folder`, which is process `pid`, and has it
  * start what `payload` (protocol/start.h) says. From then on descriptors 0, 1
@@ -54,7 +53,8 @@ int direct_await(struct direct *direct, const struct text *payload, int wait_ms,
                  struct client *client, struct error **err);
 
 /* Runs until the command ends, the client goes away or client->deadline is over. An
- * error: the container was lost. */
+ * error: the container was lost. Where the session is ended by other than the command and the
+ * client, descriptor 2 is stderr again, if it was handed over and somebody has it still. */
 int direct_run(struct direct *direct, struct client *client, struct relay_result *result,
                struct error **err);
 

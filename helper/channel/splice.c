@@ -35,6 +35,7 @@ struct flow {
     int null;       /* for their places */
     bool full;      /* waits for room in `to`, else for bytes in `from` */
     bool bulk;
+    bool kept; /* `to` stays open at `from`'s end: a last word is due there */
     long long *bytes;
 };
 
@@ -108,6 +109,8 @@ static void move(struct flow *f, struct deadline *deadline)
         }
         if (n < 0 && errno == EAGAIN)
             f->full = !has_room(*f->to);
+        else if (n == 0 && f->kept)
+            shut(f->from, f->null);
         else if (n == 0 || errno != EINTR)
             close_flow(f);
         return;
@@ -145,6 +148,16 @@ static void serve_flow(struct splicing *s, int i, short from, short to)
         move(f, &s->client->deadline);
 }
 
+/* Of a guest that is killed this is heard before its commands' streams end
+ * (pid_namespaces(7)): stderr is still ours to tell it. */
+static void serve_control(struct splicing *s, bool *exited)
+{
+    if (direct_control(s->direct, s->client, s->result, exited, &s->lost) < 0) {
+        *exited = true;
+        s->flows[2].kept = true;
+    }
+}
+
 static int turn(struct splicing *s, bool *exited, struct error **err)
 {
     struct pollfd fds[SLOT_COUNT];
@@ -157,15 +170,14 @@ static int turn(struct splicing *s, bool *exited, struct error **err)
         return error_set(err, errno, "poll");
     if (fds[SLOT_SIGNALS].revents)
         client_read_signals(s->client);
+    if ((fds[SLOT_CONTROL].revents || fds[SLOT_SIGNALS].revents) && !*exited)
+        serve_control(s, exited);
     for (int i = 0; i < FLOWS; i++)
         serve_flow(s, i, fds[SLOT_FLOWS + 2 * i].revents, fds[SLOT_FLOWS + 2 * i + 1].revents);
     if (fds[SLOT_TAP].revents)
         tap_read(s->direct->tap);
     if (fds[SLOT_PARENT].revents)
         s->client->gone = true;
-    if ((fds[SLOT_CONTROL].revents || fds[SLOT_SIGNALS].revents) && !*exited &&
-        direct_control(s->direct, s->client, s->result, exited, &s->lost) < 0)
-        *exited = true;
     return 0;
 }
 

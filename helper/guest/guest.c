@@ -166,19 +166,21 @@ static void reap(struct guest *g)
     g->reap_more = true;
 }
 
+/* Each helper hears why before what runs is hung up: it has the command's stderr for a word of
+ * its own as long as somebody else has it (channel/direct.c). */
 static void end_all(struct guest *g)
 {
+    bool told = false;
+
     if (g->ending)
         return;
     close_listener(g);
-    for (struct session *s = g->sessions; s; s = s->next) {
-        if (s->state == SESSION_WAITING)
-            session_refuse(s, "the container is being stopped");
-        else if (s->pid > 0 && !s->reaped) {
-            kill(-s->pid, SIGHUP);
-            kill(-s->pid, SIGCONT);
-        }
-    }
+    for (struct session *s = g->sessions; s; s = s->next)
+        told = session_warn(s, "the container is being stopped") || told;
+    if (told)
+        pause_ms(GUEST_TOLD_MS);
+    for (struct session *s = g->sessions; s; s = s->next)
+        session_hang_up(s, g->setting);
     g->ending = now_ms() + g->listen.grace;
 }
 
@@ -260,6 +262,15 @@ static int wait_time(const struct guest *g)
     return until < INT_MAX ? (int)until : INT_MAX;
 }
 
+/* Some session's leader has not ended. */
+static bool is_busy(const struct guest *g)
+{
+    for (const struct session *s = g->sessions; s; s = s->next)
+        if (s->pid > 0 && !s->reaped)
+            return true;
+    return false;
+}
+
 /* A connection that the listener still holds is taken: its helper came in time.
  * One that comes after this look sees its end, without having got a word. */
 static bool time_is_over(struct guest *g)
@@ -267,7 +278,7 @@ static bool time_is_over(struct guest *g)
     if (g->once_over)
         return true;
     if (g->ending)
-        return g->count == 0 || now_ms() >= g->ending;
+        return !is_busy(g) || now_ms() >= g->ending;
     if (now_ms() < idle_until(g))
         return false;
     g->accept_more = true;

@@ -13,6 +13,7 @@ enum {
     GUEST_REAP_MAX = 1024,      /* processes in a row */
     GUEST_FIRST_MS = 10000,     /* for the first session, where linger is less */
     GUEST_LAST_LOOKS = 128,     /* for connections, before it ends: a whole backlog and more */
+    GUEST_TOLD_MS = 200,        /* for helpers to pass on that it is told to end */
 };
 
 /* Serves until its time is over: 0, or -1. SIGCHLD, SIGTERM and SIGINT are blocked

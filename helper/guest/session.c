@@ -77,18 +77,31 @@ void session_hang_up(struct session *s, const struct session_setting *setting)
     s->deadline = now_ms() + setting->grace;
 }
 
+/* A helper that takes nothing sees the end instead. */
+static void say(const struct session *s, const char *why)
+{
+    (void)message_send(s->fd, MESSAGE_ERROR, why, strlen(why), NULL, 0, SESSION_SEND_MS);
+}
+
 void session_refuse(struct session *s, const char *why)
 {
-    /* A helper that takes nothing sees the end instead. */
-    (void)message_send(s->fd, MESSAGE_ERROR, why, strlen(why), NULL, 0, SESSION_SEND_MS);
+    say(s, why);
     let_go(s);
     s->state = SESSION_DONE;
+}
+
+bool session_warn(const struct session *s, const char *why)
+{
+    if (s->state > SESSION_RUNNING)
+        return false;
+    say(s, why);
+    return s->state != SESSION_WAITING;
 }
 
 /* The helper is told, and what runs is hung up. */
 static void session_fail(struct session *s, const char *text, const struct session_setting *setting)
 {
-    (void)message_send(s->fd, MESSAGE_ERROR, text, strlen(text), NULL, 0, SESSION_SEND_MS);
+    say(s, text);
     session_hang_up(s, setting);
 }
 

@@ -67,6 +67,10 @@ void session_hang_up(struct session *s, const struct session_setting *setting);
 /* Says why to the helper, and ends a session that has no process. */
 void session_refuse(struct session *s, const char *why);
 
+/* Says to the helper why its session, of which SESSION_WAITING to SESSION_RUNNING can be ended,
+ * is hung up soon; true where a process is to be. */
+bool session_warn(const struct session *s, const char *why);
+
 /* When it is to be looked at again; LLONG_MAX: never. */
 long long session_deadline(const struct session *s);
 /* Its deadline has passed. What is in SESSION_KILLING then, session_kill() does,

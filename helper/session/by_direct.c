@@ -151,7 +151,7 @@ int by_direct(struct session *s, struct error **err)
     struct direct direct;
     struct sftp_log log;
 
-    direct_init(&direct, p->audit_bytes || p->idle_timeout > 0, p->max_time > 0);
+    direct_init(&direct, p->audit_bytes || p->idle_timeout > 0);
     if (sftp_log_begin(&log, s))
         direct.tap = &log.tap;
     client_watch(&s->client);

@@ -10,7 +10,7 @@
 
 /* What the session has yet to do. */
 enum filter_way {
-    FILTER_DIRECT,       /* only what is open already, and the log */
+    FILTER_DIRECT,       /* only what is open already, and the log: stderr is ours */
     FILTER_DIRECT_BACK,  /* the same, and stderr's way back (channel/direct.h) */
     FILTER_ENGINE_HERE,  /* the engine's unix socket, and its processes in /proc */
     FILTER_ENGINE_THERE, /* TCP to it, and what resolving its name takes */

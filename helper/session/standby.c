@@ -111,7 +111,7 @@ static void warm_up(struct session *s, int folder, pid_t pid)
     struct relay_result result;
     cleanup_error struct error *err = NULL;
 
-    direct_init(&direct, false, false);
+    direct_init(&direct, false);
     if (launch_warm_up(&payload, s->policy, &err) == 0 &&
         direct_start(&direct, folder, pid, &payload, GUEST_ANSWER_MS, &s->client, &err) == 0)
         (void)direct_run(&direct, &s->client, &result, &err);

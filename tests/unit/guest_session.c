@@ -102,7 +102,7 @@ void send_bytes(const struct held *h, const void *bytes, size_t len, unsigned fd
     assert_int_equal(sendmsg(h->helper, &msg, 0), len);
 }
 
-static void expect(struct held *h, enum message_type type, const char *payload, size_t len)
+void expect(struct held *h, enum message_type type, const char *payload, size_t len)
 {
     struct message m;
     const char *why;

@@ -55,8 +55,9 @@ void send_bytes(const struct held *h, const void *bytes, size_t len, unsigned fd
 void make_start(struct text *payload, const char *command, bool tty);
 void send_start(struct held *h, const char *command);
 
-/* What the helper reads: the start and the end of a command, ERROR and then the end, and
+/* What the helper reads: a message; the start and the end of a command, ERROR and then the end, and
  * STREAM_AGAIN or STREAM_END. */
+void expect(struct held *h, enum message_type type, const char *payload, size_t len);
 void expect_started(struct held *h);
 void expect_exit(struct held *h, const char status[MESSAGE_EXIT_SIZE]);
 void expect_error(struct held *h, const char *before, const char *why);

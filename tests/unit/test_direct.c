@@ -274,6 +274,47 @@ static bool is_left_and_silent(int fd)
     return nothing_came(fd);
 }
 
+/* START, whose descriptors it keeps as a command would, and STARTED. */
+static bool keeps_the_pipes(int fd, struct message *m)
+{
+    struct stream stream;
+    const char *why;
+    enum stream_result result;
+
+    if (!hello(fd))
+        return false;
+    stream_open(&stream, fd, MESSAGE_FROM_HELPER);
+    while ((result = stream_read(&stream, m, &why)) == STREAM_AGAIN) {
+        struct pollfd slot = {.fd = fd, .events = POLLIN};
+        poll(&slot, 1, SEND_MS);
+    }
+    stream_clear(&stream);
+    return result == STREAM_MESSAGE && m->nfds == 3 && say(fd, MESSAGE_STARTED, NULL, 0, -1);
+}
+
+static bool is_killed(int fd)
+{
+    cleanup_message struct message m = {.fds = {-1, -1, -1}};
+
+    return keeps_the_pipes(fd, &m) && shutdown(fd, SHUT_WR) == 0 && nothing_came(fd);
+}
+
+static bool is_stopped(int fd)
+{
+    static const char words[] = "it is stopped";
+    cleanup_message struct message m = {.fds = {-1, -1, -1}};
+
+    return keeps_the_pipes(fd, &m) && say(fd, MESSAGE_ERROR, words, sizeof words - 1, -1) &&
+           nothing_came(fd);
+}
+
+static bool goes_on(int fd)
+{
+    cleanup_message struct message m = {.fds = {-1, -1, -1}};
+
+    return keeps_the_pipes(fd, &m) && nothing_came(fd);
+}
+
 static bool is_signalled_and_silent(int fd)
 {
     struct pollfd slot = {.fd = fd, .events = POLLRDHUP};
@@ -345,7 +386,7 @@ static void session(guest *run, bool tty, enum error_kind kind, const char *says
     client_none(&client);
     client.tty = tty;
     /* Spliced, for the pipes are not this program's own then. */
-    direct_init(&direct, true, false);
+    direct_init(&direct, true);
     int rc = direct_start(&direct, folder, pid, &payload, WAIT_MS, &client, &err);
     if (!says && rc < 0)
         fail_msg("%s", error_text(err));
@@ -444,7 +485,7 @@ static void test_a_signal_while_it_starts(void **state)
     (void)state;
     make_payload(&payload, false);
     open_signals(&client, kept);
-    direct_init(&direct, true, false);
+    direct_init(&direct, true);
     assert_int_equal(direct_start(&direct, folder, pid, &payload, SEND_MS, &client, &err), 0);
     assert_int_equal(direct_run(&direct, &client, &result, &err), 0);
     assert_int_equal(result.end, RELAY_EXIT);
@@ -453,7 +494,7 @@ static void test_a_signal_while_it_starts(void **state)
     end_guest(pid);
 
     pid = start_guest(is_signalled_and_silent);
-    direct_init(&direct, true, false);
+    direct_init(&direct, true);
     assert_int_equal(direct_start(&direct, folder, pid, &payload, 60000, &client, &err), -1);
     assert_int_equal(error_kind(err), ERROR_ABANDONED);
     assert_int_equal(client_take_signal(&client), SIGUSR1);
@@ -482,7 +523,7 @@ static int start_left(guest *run)
         client.fds[1 + fd] = (struct pollfd){.fd = fd};
     }
     close_fd(&ends[1]);
-    direct_init(&direct, true, false);
+    direct_init(&direct, true);
     int rc = direct_start(&direct, folder, pid, &payload, 60000, &client, &err);
     direct_close(&direct);
     close_signals(&client, kept);
@@ -500,6 +541,52 @@ static void test_a_client_that_goes_while_it_starts(void **state)
     assert_int_equal(start_left(is_left_and_silent), -1);
 }
 
+/* A session whose stderr was handed over, and whether it is this program's again when it
+ * has ended in this way. */
+static bool comes_back(guest *run, bool gone, bool killed, int rc)
+{
+    struct direct direct;
+    struct client client;
+    struct relay_result result;
+    cleanup_error struct error *err = NULL;
+    cleanup_text struct text payload = {0};
+    int kept[3], ends[2];
+    char byte = 0;
+
+    make_payload(&payload, false);
+    open_signals(&client, kept);
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    pid_t pid = start_guest(run);
+    assert_int_equal(dup2(ends[1], 2), 2);
+    close_fd(&ends[1]);
+    direct_init(&direct, false);
+    int started = direct_start(&direct, folder, pid, &payload, SEND_MS, &client, &err);
+    client.gone = gone;
+    client.killed = killed;
+    int ran = started == 0 ? direct_run(&direct, &client, &result, &err) : -2;
+    ssize_t written = write(2, "w", 1);
+    bool came = read(ends[0], &byte, 1) == 1 && byte == 'w';
+    direct_close(&direct);
+    close_signals(&client, kept);
+    close_fd(&ends[0]);
+    end_guest(pid);
+    assert_int_equal(ran, rc);
+    assert_int_equal(written, 1);
+    return came;
+}
+
+static void test_stderr_comes_back(void **state)
+{
+    const int open_before = count_open();
+
+    (void)state;
+    assert_true(comes_back(is_killed, false, false, -1));
+    assert_true(comes_back(is_stopped, false, false, -1));
+    assert_true(comes_back(goes_on, true, true, 0));
+    assert_false(comes_back(goes_on, true, false, 0));
+    assert_int_equal(count_open(), open_before);
+}
+
 /* Not even a word is heard of who isn't process 1. */
 static void test_another_process_listens(void **state)
 {
@@ -512,7 +599,7 @@ static void test_another_process_listens(void **state)
     (void)state;
     make_payload(&payload, false);
     client_none(&client);
-    direct_init(&direct, true, false);
+    direct_init(&direct, true);
     assert_int_equal(direct_start(&direct, folder, getpid(), &payload, WAIT_MS, &client, &err), -1);
     assert_non_null(strstr(error_text(err), "is not its guest"));
     direct_close(&direct);
@@ -529,7 +616,7 @@ static void test_nobody_listens(void **state)
     (void)state;
     make_payload(&payload, false);
     client_none(&client);
-    direct_init(&direct, true, false);
+    direct_init(&direct, true);
     assert_int_equal(direct_start(&direct, folder, getpid(), &payload, WAIT_MS, &client, &err), -1);
     assert_int_equal(error_kind(err), ERROR_LOST);
     direct_close(&direct);
@@ -579,7 +666,7 @@ static pid_t start_relay(const struct shared *s)
         dup2(s->client[0], fd);
     close(s->client[1]);
     close(s->control[1]);
-    direct_init(&direct, false, false);
+    direct_init(&direct, false);
     direct.control = s->control[0];
     direct.master = s->master;
     stream_open(&direct.stream, direct.control, MESSAGE_FROM_GUEST);
@@ -649,6 +736,7 @@ int main(void)
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_a_signal_while_it_starts),
         cmocka_unit_test(test_a_client_that_goes_while_it_starts),
+        cmocka_unit_test(test_stderr_comes_back),
         cmocka_unit_test(test_another_process_listens),
         cmocka_unit_test(test_nobody_listens),
         cmocka_unit_test(test_cleared_nonblock),

@@ -290,6 +290,30 @@ static void test_signal(void **state)
     held_runs_on(&other);
 }
 
+/* The helper hears why before anything is done to what runs. */
+static void test_warned(void **state)
+{
+    cleanup_text struct text rest = {0};
+    struct held waits, h;
+
+    (void)state;
+    held_wait(&waits, &rest);
+    assert_false(session_warn(waits.s, "why"));
+    expect(&waits, MESSAGE_ERROR, "why", 3);
+    held_starts_yet(&waits, &rest);
+
+    held_run(&h);
+    assert_true(session_warn(h.s, "why"));
+    expect(&h, MESSAGE_ERROR, "why", 3);
+    held_runs_on(&h);
+
+    held_run(&h);
+    session_hang_up(h.s, &setting);
+    assert_false(session_warn(h.s, "why"));
+    expect_no_more(&h, STREAM_END);
+    expect_hung_up(&h);
+}
+
 /* What has not ended by SIGHUP ends by SIGKILL, also what its leader has left behind. */
 static void test_killed(void **state)
 {
@@ -342,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_second_start),
         cmocka_unit_test(test_end_while_it_runs),
         cmocka_unit_test(test_signal),
+        cmocka_unit_test(test_warned),
         cmocka_unit_test(test_killed),
     };
 
