@@ -2,6 +2,7 @@
 import asyncio
 import hashlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -175,6 +176,208 @@ def test_stopped_by_somebody(world, login, scope, how):
     world.syslog.wait(r": close .* status=254 reason=error detail=\"session lost: the container "
                       r"is being stopped\"", world.mark)
     gone(world, 5)
+
+
+@pytest.mark.parametrize("how", ["setsid sleep {} </dev/null >/dev/null 2>&1 &",
+                                 "(trap '' HUP TERM; sleep {} </dev/null >/dev/null 2>&1 &)",
+                                 "setsid sleep {} &"], ids=["setsid", "nohup", "holds-streams"])
+def test_background_process_dies_with_the_container(world, each, how):
+    """Scope session: what would outlive a session on a plain host has nowhere to live."""
+    number = f"{os.getpid()}.{time.monotonic_ns() % 10**9}"
+    proc = each.start(how.format(number) + "\necho up; read x; exit 3")
+    begun(proc)
+    wait_for(lambda: procs.with_argument(number), 5, "the process in the background")
+    out, err = proc.communicate(b"x\n", timeout=10)
+    assert (proc.returncode, out, err) == (3, b"", b"")
+    wait_for(lambda: not procs.with_argument(number), 5, "no such process any more")
+
+
+# --- bytes
+
+def is_path(pid, fd):
+    """By O_PATH, which holds nothing open: fdinfo's flags are octal, proc(5)."""
+    with open(f"/proc/{pid}/fdinfo/{fd}") as f:
+        return bool(int(re.search(r"^flags:\s*(\d+)", f.read(), re.M)[1], 8) & 0o10000000)
+
+
+def test_the_commands_streams_are_sshds_own_pipes(world, login):
+    """Nobody else holds them: neither the helper and its watcher nor the guest."""
+    proc = login.start("for i in 0 1 2; do readlink /proc/$$/fd/$i; done; echo up; read x")
+    pipes = [proc.stdout.readline().decode().strip() for _ in range(3)]
+    assert all(p.startswith("pipe:[") for p in pipes) and len(set(pipes)) == 3, pipes
+    begun(proc)
+    helper = world.one_helper()
+    assert set(pipes) <= set(procs.descriptors(procs.parent(helper)).values())
+    for pid in [helper, world.guest()] + world.watchers():
+        held = {fd: what for fd, what in procs.descriptors(pid).items() if what in pipes}
+        # The helper's way back to stderr, for a last word.
+        assert set(held.values()) <= ({pipes[2]} if pid == helper else set()), (pid, held)
+        assert all(is_path(pid, fd) for fd in held), (pid, held)
+    proc.communicate(b"x\n", timeout=10)
+    assert proc.returncode == 0
+
+
+@pytest.mark.parametrize("way", ["down", "up"])
+def test_gigabyte_takes_no_time_of_the_helpers(world, data_dir, gigabyte, way):
+    path, digest = gigabyte
+    world.conf.write(image=images.GLIBC, mounts=[f"{data_dir}:/data:ro"])
+    size = 1 << 30
+    proc = world.login().start(
+        "echo up; read x; cat /data/gigabyte; read x; exit 3" if way == "down" else
+        f"echo up; head -c {size} | sha256sum; read x; exit 3")
+    begun(proc)
+    helper = world.one_helper()
+    before = procs.cpu_ms(helper)
+    if way == "down":
+        proc.stdin.write(b"x\n")
+        digester, left = hashlib.sha256(), size
+        while left > 0 and (block := proc.stdout.read(min(left, data.MIB))):
+            digester.update(block)
+            left -= len(block)
+        seen = digester.hexdigest()
+    else:
+        with open(path, "rb") as source:
+            while block := source.read(data.MIB):
+                proc.stdin.write(block)
+        seen = proc.stdout.readline().split()[0].decode()
+    used = procs.cpu_ms(helper) - before
+    out, err = proc.communicate(b"x\n", timeout=10)
+    assert (seen, out, err, proc.returncode) == (digest, b"", b"", 3)
+    assert used < 50, f"{used} ms"
+
+
+@plain
+@pytest.mark.parametrize("stdin,first", [(subprocess.PIPE, ""),
+                                         (subprocess.DEVNULL, "cat; sleep 0.3; ")],
+                         ids=["open", "ended"])
+def test_closed_stdout_of_a_command_without_stderr(each, stdin, first):
+    """No stream tells then whether the client is there; it is, and gets the status. Its input
+    has ended some time before, or not at all."""
+    proc = each.start(f"exec 2>/dev/null; {first}yes; sleep 1; exit 3", stdin=stdin)
+    assert proc.stdout.readline() == b"y\n"
+    proc.stdout.close()
+    assert proc.wait(10) == 3
+    proc.stderr.close()
+    if proc.stdin:
+        proc.stdin.close()
+
+
+def test_stdout_closed_as_the_input_ends(login):
+    """Both at once, as a client does that is gone; this one isn't, and waits for the status."""
+    transport = login.transport()
+    channel = transport.open_session()
+    channel.exec_command("exec 2>/dev/null; yes; exit 3")
+    assert channel.recv(2) == b"y\n"
+    channel.shutdown_write()
+    # What ssh sends when nobody reads its output any more.
+    eow = paramiko.Message()
+    eow.add_byte(cMSG_CHANNEL_REQUEST)
+    eow.add_int(channel.remote_chanid)
+    eow.add_string("eow@openssh.com")
+    eow.add_boolean(False)
+    transport._send_user_message(eow)
+    while channel.recv(65536):
+        pass
+    assert channel.recv_exit_status() == 3
+    transport.close()
+
+
+def test_channel_of_a_command_without_stderr_closed(world, login):
+    """Gone, though its connection lives. In one message: where the input's end came some time
+    before, who goes looks like who only stops reading."""
+    transport = login.transport()
+    channel = transport.open_session()
+    channel.exec_command("exec 2>/dev/null; echo up; sleep 1000")
+    assert channel.makefile().readline() == "up\n"
+    close = paramiko.Message()
+    close.add_byte(cMSG_CHANNEL_CLOSE)
+    close.add_int(channel.remote_chanid)
+    transport._send_user_message(close)
+    gone(world, 5)
+    transport.close()
+
+
+def test_every_byte_value_in_a_command(each):
+    sent = bytes(range(1, 256))
+    quoted = b"'" + sent.replace(b"'", b"'\\''") + b"'"
+    assert each.exec_bytes(b"printf %s " + quoted) == (0, sent, b"")
+
+
+def test_a_large_environment_and_the_longest_command(world):
+    world.conf.write(accept_env=["BT_*"])
+    many = {f"BT_{i}": "v" * 1000 + str(i) for i in range(1000)}
+    command = "env | grep -c '^BT_[0-9]*=v*[0-9]*$'; echo ${BT_999#" + "v" * 1000 + "}; : "
+    command += "a" * (131072 - 1 - len("SSH_ORIGINAL_COMMAND=") - len(command))
+    got = world.without_sshd(command, many)
+    assert (got.returncode, got.stdout, got.stderr) == (0, b"1000\n999\n", b"")
+
+
+# --- terminals
+
+MODES = {
+    "default": "",
+    "keys": "erase ^H intr ^X kill ^K susp ^Y eof ^A quit ^B lnext ^E werase ^F rprnt ^G",
+    "undefined keys": "intr undef susp undef eol ^J",
+    "input": "ixoff -ixon ixany -icrnl igncr inlcr istrip inpck parmrk ignpar imaxbel iutf8",
+    "output": "-onlcr ocrnl onlret onocr",
+    "local": "-echo -echoe -echok echonl noflsh tostop -iexten echoprt -echoctl -echoke",
+    "raw": "raw -echo",
+}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_terminal_modes_are_the_clients(world, name):
+    """The very ones that sshd gives on a plain host for the same client."""
+    world.conf.write(image=images.GLIBC)
+    seen = []
+    for user in ("bt-plain", "bt-bash"):
+        argv = world.client.argv(user, "stty -g; stty -a", opts=("-tt",))
+        it = Terminal(["sh", "-c", 'stty $1 && shift && exec "$@"', "sh", MODES[name]] + argv,
+                      rows=31, cols=77)
+        assert it.end() == 0, it.raw
+        seen.append(it.raw)
+    assert seen[0] == seen[1] and b"rows 31" in seen[0]
+
+
+def test_controlling_terminal(world, each):
+    """/dev/tty, the leader's session, and a foreground process group."""
+    command = "tty; echo to-tty >/dev/tty; read -r s </proc/$$/stat; echo $s | cut -d' ' -f1,5,6,8"
+    it = Terminal(each.argv(command, opts=("-tt",)))
+    assert it.end() == 0
+    tty, said, stat = it.raw.decode().split("\r\n")[:3]
+    assert tty.startswith("/dev/pts/") and said == "to-tty"
+    # Its process group, session and the terminal's foreground group are the leader's own pid.
+    assert len(set(stat.split())) == 1, stat
+
+
+# --- containers of all kinds
+
+# What an engine gives when nothing is said.
+USUAL = ["CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID",
+         "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"]
+KINDS = {
+    "read-only": {"read_only": True},
+    "known to passwd": {"user": "4242:4242"},
+    "root without capabilities": {"user": "0:0"},
+    "root with the usual capabilities": {"user": "0:0", "cap_add": USUAL},
+    "another uid": {"user": "33:33"},
+    "network none": {"network": "none"},
+    "network bridge": {"network": "bridge"},
+    "as open as can be": {"no_new_privileges": False, "security_opt": ["seccomp=unconfined"],
+                          "network": "host", "cap_add": USUAL},
+    "few processes": {"pids": 8},
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_containers_of_all_kinds(world, each, name):
+    options = KINDS[name]
+    world.conf.write(image=images.GLIBC if each.image == "glibc" else images.BUSYBOX, **options)
+    uid = options.get("user", str(world.uid("bt-bash"))).split(":")[0]
+    got = each.run("id -u; cat; echo err >&2; exit 3", input=b"in\n")
+    assert (got.returncode, got.stdout.decode(), got.stderr) == (3, f"{uid}\nin\n", b"err\n")
+    it = Terminal(each.argv("stty size; id -u; exit 4", opts=("-t",)), rows=20, cols=60)
+    assert (it.end(), it.raw.decode()) == (4, f"20 60\r\n{uid}\r\n")
 
 
 def test_one_static_program_as_the_shell(world, hostile):
