@@ -146,7 +146,6 @@ def stop(world):
                       ok=(204, 304, 404))
 
 
-@plain
 @pytest.mark.parametrize("how", ["pipes", "seen", "terminal"])
 @pytest.mark.parametrize("scope", ["session", "user"])
 def test_stopped_by_somebody(world, login, scope, how):

@@ -82,25 +82,29 @@ static bool hello(int fd)
     return say(fd, MESSAGE_HELLO, versions, sizeof versions, -1);
 }
 
-/* START, with as many descriptors. */
-static bool started_with(int fd, unsigned nfds)
+/* START, with as many descriptors, which are the caller's then. */
+static bool takes_start(int fd, struct message *m, unsigned nfds)
 {
     struct stream stream;
-    struct message m;
     const char *why;
     enum stream_result result;
 
     if (!hello(fd))
         return false;
     stream_open(&stream, fd, MESSAGE_FROM_HELPER);
-    while ((result = stream_read(&stream, &m, &why)) == STREAM_AGAIN) {
+    while ((result = stream_read(&stream, m, &why)) == STREAM_AGAIN) {
         struct pollfd slot = {.fd = fd, .events = POLLIN};
         poll(&slot, 1, SEND_MS);
     }
-    bool right = result == STREAM_MESSAGE && m.type == MESSAGE_START && m.nfds == nfds;
-    message_clear(&m);
     stream_clear(&stream);
-    return right;
+    return result == STREAM_MESSAGE && m->type == MESSAGE_START && m->nfds == nfds;
+}
+
+static bool started_with(int fd, unsigned nfds)
+{
+    cleanup_message struct message m = {.fds = {-1, -1, -1}};
+
+    return takes_start(fd, &m, nfds);
 }
 
 static bool give(int fd, const char *path)
@@ -277,19 +281,7 @@ static bool is_left_and_silent(int fd)
 /* START, whose descriptors it keeps as a command would, and STARTED. */
 static bool keeps_the_pipes(int fd, struct message *m)
 {
-    struct stream stream;
-    const char *why;
-    enum stream_result result;
-
-    if (!hello(fd))
-        return false;
-    stream_open(&stream, fd, MESSAGE_FROM_HELPER);
-    while ((result = stream_read(&stream, m, &why)) == STREAM_AGAIN) {
-        struct pollfd slot = {.fd = fd, .events = POLLIN};
-        poll(&slot, 1, SEND_MS);
-    }
-    stream_clear(&stream);
-    return result == STREAM_MESSAGE && m->nfds == 3 && say(fd, MESSAGE_STARTED, NULL, 0, -1);
+    return takes_start(fd, m, 3) && say(fd, MESSAGE_STARTED, NULL, 0, -1);
 }
 
 static bool is_killed(int fd)
