@@ -183,9 +183,12 @@ int container_read_state(struct json_object *reply, struct container_state *stat
     *state = (struct container_state){0};
     if (!now)
         return error_set(err, 0, "engine: inspect: the answer has no State");
+    const char *word = json_object_get_string(reply_member(now, "Status", json_type_string));
     state->running = json_object_get_boolean(reply_member(now, "Running", json_type_boolean));
     state->paused = json_object_get_boolean(reply_member(now, "Paused", json_type_boolean));
-    state->dead = json_object_get_boolean(reply_member(now, "Dead", json_type_boolean));
+    state->dead = json_object_get_boolean(reply_member(now, "Dead", json_type_boolean)) ||
+                  (word && strcmp(word, "removing") == 0);
+    state->status = json_object_get_int(reply_member(now, "ExitCode", json_type_int));
     /* The zero time of Go's, "0001-01-01T00:00:00Z", until then. */
     const char *at = json_object_get_string(reply_member(now, "StartedAt", json_type_string));
     state->started = !at || strncmp(at, "0001-", 5) != 0;

@@ -52,6 +52,7 @@ struct container_state {
     bool running, paused;
     bool started; /* it has run, once at least: there may be files in it */
     bool dead;    /* its removal has begun, and has not ended: nothing starts it again */
+    int status;   /* its first process's when it ended last, 128 + a signal's number */
 };
 /* Asks, and hands each label of the container to `label`. ERROR_NOT_FOUND: there
  * is none of that name. */

@@ -336,6 +336,8 @@ int guest_serve(const struct creator *creator, const struct session_setting *set
         result = error_set(err, errno, "cannot watch its descriptors");
     else
         serve(&g);
+    if (result == 0 && g.ending)
+        result = GUEST_STOPPED;
     close_listener(&g);
     while (g.sessions) {
         struct session *s = g.sessions;

@@ -16,8 +16,12 @@ enum {
     GUEST_TOLD_MS = 200,        /* for helpers to pass on that it is told to end */
 };
 
-/* Serves until its time is over: 0, or -1. SIGCHLD, SIGTERM and SIGINT are blocked
- * by the caller. Takes the listener. */
+/* What the container's exit status is then: of one whose own time was over it is 0. Whoever
+ * finds it ended can tell by that whether somebody stopped it (session/teardown.h). */
+enum { GUEST_STOPPED = 128 + 15 };
+
+/* Serves until its time is over: 0, GUEST_STOPPED where it was told to end before, or -1.
+ * SIGCHLD, SIGTERM and SIGINT are blocked by the caller. Takes the listener. */
 int guest_serve(const struct creator *creator, const struct session_setting *setting,
                 struct error **err);
 

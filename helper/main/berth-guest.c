@@ -79,10 +79,12 @@ int main(int argc, char **argv)
     default_signals();
     block_signals();
     raise_limit(&setting.files);
-    if (creator_meet(&creator, &err) < 0)
-        return fail(error_text(err));
+    /* Whoever started it has gone; what it had in it may be started again. */
+    if (creator_meet(&creator, &err) < 0) {
+        fail(error_text(err));
+        return GUEST_STOPPED;
+    }
     setting.grace = creator.listen.grace;
-    if (guest_serve(&creator, &setting, &err) < 0)
-        return fail(error_text(err));
-    return 0;
+    int status = guest_serve(&creator, &setting, &err);
+    return status < 0 ? fail(error_text(err)) : status;
 }

@@ -446,6 +446,11 @@ bool policy_passes_sockets(const char *runtime)
            strcmp(runtime, "io.containerd.runc.v2") == 0;
 }
 
+bool policy_keeps(const struct policy *policy)
+{
+    return policy->on_idle == ON_IDLE_STOP && policy->scope == SCOPE_USER;
+}
+
 struct policy *policy_load_engine(const char *path, const struct account *account, bool *each,
                                   struct error **err)
 {

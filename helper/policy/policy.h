@@ -194,6 +194,10 @@ struct policy *policy_parse(const char *path, char *data, size_t len, const stru
  * runc's and crun's do, others' such as gVisor's don't. */
 bool policy_passes_sockets(const char *runtime);
 
+/* Whether a container of that policy, once idle, stays with its files: what on_idle = stop is
+ * in scope user, and nothing in another. */
+bool policy_keeps(const struct policy *policy);
+
 /* Only what goes by no group or user section, for an account that need not be mapped:
  * runtime_dir and engine; all else is zeroed. *each says whether another account
  * may have another engine. */

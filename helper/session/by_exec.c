@@ -22,7 +22,7 @@ struct joining {
     const struct exec_command *command;
     struct watcher hang_up;       /* ends in the container what a lost client leaves */
     struct watcher_leader leader; /* what it is told */
-    bool made;
+    unsigned makes;
 };
 
 /* Not before somebody is to be asked: who watches the container is forked without
@@ -41,7 +41,7 @@ static int make(void *data, struct json_object *body, struct record *made, struc
 {
     struct joining *j = data;
 
-    j->made = true;
+    j->makes++;
     if (forwarding_mounts(j->session)) {
         cleanup_fd int folder = forwarding_make_folder(j->session, err);
         if (folder < 0)
@@ -65,6 +65,15 @@ static struct engine *reach_watched(struct joining *j, struct error **err)
     return reach(j, err);
 }
 
+/* What ends in the very moment says so in the runtime's words. */
+static bool has_ended(const struct joining *j, const struct record *record)
+{
+    cleanup_error struct error *err = NULL;
+    struct container_state state;
+
+    return container_ask(j->engine, record->id, &state, NULL, NULL, &err) == 0 && !state.running;
+}
+
 /* It can't be joined as it is: paused, ended, or gone. */
 static enum shared_join revive(struct joining *j, const struct record *record, struct error **err)
 {
@@ -80,7 +89,8 @@ static enum shared_join revive(struct joining *j, const struct record *record, s
     }
     if (!gone && state.running && state.paused)
         return container_unpause(j->engine, record->id, err) < 0 ? SHARED_FAILED : SHARED_AGAIN;
-    if (!j->made)
+    /* One that was only started again may have lost what it needs: it is made anew. */
+    if (j->makes < 2)
         return SHARED_DEAD;
     error_set(err, 0,
               "container %s ended at once: scope = %s needs a sleep(1) in the image on the attach "
@@ -101,7 +111,8 @@ static enum shared_join join(void *data, const struct record *record, struct err
     if (attach_exec(j->attach, j->engine, j->leader.container, j->command, s->target.socket != NULL,
                     &s->client, err) == 0)
         return SHARED_RUNS;
-    bool unusable = error_kind(*err) == ERROR_NOT_FOUND || error_kind(*err) == ERROR_CONFLICT;
+    bool unusable = error_kind(*err) == ERROR_NOT_FOUND || error_kind(*err) == ERROR_CONFLICT ||
+                    (error_kind(*err) == ERROR_OTHER && has_ended(j, record));
     forwarding_stop(s);
     attach_close(j->attach);
     close_fd(&j->hang_up.pipe);

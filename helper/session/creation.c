@@ -3,14 +3,17 @@
 #include "session/creation.h"
 
 #include "base/file.h"
+#include "base/process.h"
 #include "channel/door.h"
 #include "session/errand.h"
 #include "session/forwarding.h"
 #include "session/owner.h"
 #include "session/place.h"
+#include "session/shared.h"
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -22,6 +25,8 @@ enum {
     REMOVAL_MS = 30000,
     REMOVAL_LOOK_MS = 50,
     REMOVAL_LOOK_LAST_MS = 1000,
+    /* For an engine to notice a container's end. */
+    NOTICE_MS = 5000,
 };
 
 char *creation_folder(const struct session *s)
@@ -128,16 +133,67 @@ static bool image_is_other(struct engine *engine, const char *name, const char *
     return image_ask(engine, name, now, &err) == 0 && strcmp(now, id) != 0;
 }
 
+static bool is_outdated(const struct policy *p, struct engine *engine, struct json_object *body,
+                        const struct owned *owned)
+{
+    return strcmp(owned->policy, policy_of(body)) != 0 ||
+           image_is_other(engine, p->image, owned->state.image);
+}
+
+/* Or has started again since, as a login does that broke off then: its guest is nobody's. */
+static bool was_stopped(const struct record *before, const struct owned *owned)
+{
+    const struct container_state *state = &owned->state;
+
+    return before && strcmp(state->id, before->id) == 0 &&
+           (owner_was_stopped(owned) || (state->running && state->pid != before->pid));
+}
+
+/* With on_idle = stop, whatever ended it; else what somebody has stopped. */
+static bool is_to_be_started(const struct session *s, struct engine *engine,
+                             struct json_object *body, const struct owned *owned)
+{
+    const struct policy *p = s->policy;
+
+    if (policy_keeps(p))
+        return owned->keep && (p->replace != REPLACE_IDLE || !is_outdated(p, engine, body, owned));
+    return was_stopped(s->before, owned) && shared_stopped_waits(s) != 0 &&
+           (p->replace == REPLACE_NEVER || !is_outdated(p, engine, body, owned));
+}
+
+static bool has_ended(pid_t pid)
+{
+    cleanup_fd int process = process_open(pid, "", NULL);
+    struct pollfd fd = {.fd = process, .events = POLLIN};
+
+    return process < 0 || poll(&fd, 1, 0) > 0;
+}
+
+/* What has just ended runs for the engine until it has noticed. */
+static int ask_noticed(const struct session *s, struct engine *engine, const struct owner *owner,
+                       struct owned *owned, struct error **err)
+{
+    const long long end = now_ms() + NOTICE_MS;
+
+    for (;;) {
+        if (owner_ask(engine, owner, owned, err) < 0)
+            return -1;
+        if (!owned->state.running || !s->target.socket || owned->state.pid <= 0 ||
+            !has_ended(owned->state.pid) || now_ms() > end)
+            return 0;
+        pause_ms(REMOVAL_LOOK_MS);
+    }
+}
+
 /* One of an earlier life, or somebody else's. */
 static int take_over(const struct session *s, struct engine *engine, struct json_object *body,
                      struct earlier *earlier, struct error **err)
 {
-    const struct policy *p = s->policy;
     const struct owner owner = {s->machine, s->request.account.uid, s->key};
     struct owned owned;
     bool found;
 
-    if (owner_ask(engine, &owner, &owned, err) < 0) {
+    if (ask_noticed(s, engine, &owner, &owned, err) < 0) {
         if (error_kind(*err) != ERROR_NOT_FOUND)
             return -1;
         error_clear(err);
@@ -149,10 +205,7 @@ static int take_over(const struct session *s, struct engine *engine, struct json
                          "the administrator must rename or remove it",
                          s->container);
     earlier->running = owned.state.running;
-    earlier->exists = p->on_idle == ON_IDLE_STOP && p->scope == SCOPE_USER && owned.keep &&
-                      (p->replace != REPLACE_IDLE ||
-                       (strcmp(owned.policy, policy_of(body)) == 0 &&
-                        !image_is_other(engine, p->image, owned.state.image)));
+    earlier->exists = is_to_be_started(s, engine, body, &owned);
     return earlier->exists ? 0 : container_delete(engine, owned.state.id, &found, err);
 }
 
@@ -254,20 +307,46 @@ int creation_place(struct session *s, struct engine *engine, struct json_object 
     return 0;
 }
 
+static int run_one(struct session *s, struct engine *engine, struct json_object *body,
+                   struct names *names, struct earlier *earlier, struct container_state *state,
+                   struct error **err)
+{
+    if (creation_place(s, engine, body, names, earlier, err) < 0)
+        return -1;
+    if (start(s, engine, earlier, err) < 0)
+        return error_wrap(err, "cannot start a container");
+    return container_ask(engine, s->container, state, NULL, NULL, err);
+}
+
+/* Nothing starts it any more, or it ends at once, and nobody was promised its files. */
+static bool is_of_no_use(const struct session *s, const struct earlier *earlier,
+                         const struct container_state *state, const struct error *err)
+{
+    if (!earlier->exists || policy_keeps(s->policy))
+        return false;
+    return err ? error_kind(err) != ERROR_LOST && error_kind(err) != ERROR_ABANDONED
+               : state->pid == 0;
+}
+
 static int make(struct session *s, struct engine *engine, struct json_object *body,
                 struct names *names, struct container_state *state, struct error **err)
 {
     struct earlier earlier = {0};
+    const bool known = names->known;
+    bool found;
+    int rc = run_one(s, engine, body, names, &earlier, state, err);
 
-    if (creation_place(s, engine, body, names, &earlier, err) < 0)
-        return -1;
-    if (start(s, engine, &earlier, err) < 0)
-        return error_wrap(err, "cannot start a container");
-    if (container_ask(engine, s->container, state, NULL, NULL, err) < 0)
-        return -1;
+    if (is_of_no_use(s, &earlier, state, *err)) {
+        error_clear(err);
+        if (container_delete(engine, s->container, &found, err) < 0)
+            return -1;
+        earlier = (struct earlier){0};
+        names->known = known; /* for that one they had only to be there */
+        rc = run_one(s, engine, body, names, &earlier, state, err);
+    }
     if (earlier.exists)
         names->image[0] = '\0';
-    return 0;
+    return rc;
 }
 
 /* Somebody gave its image's name to another one since they were learnt. */

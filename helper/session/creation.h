@@ -36,8 +36,8 @@ int creation_place(struct session *s, struct engine *engine, struct json_object 
 
 /* Creates and starts container s->container from `body`, and says in `made` what it
  * is: how long it stays is the caller's. One of that name that is there already, of
- * the same user and key, is ended and replaced, or with on_idle = stop started
- * again. */
+ * the same user and key, is started again where somebody stopped it or with on_idle = stop,
+ * else ended and replaced. */
 int creation_make(struct session *s, struct engine *engine, struct json_object *body,
                   struct record *made, struct error **err);
 /* The same in a process of its own, and has its guest listen in `folder`; with terms NULL

@@ -128,16 +128,25 @@ int lease_peek(const struct lease *lease)
     return runtime_open_own(lease->dir, name, O_RDONLY);
 }
 
+/* fcntl(2): locks of the open file, and apart from flock(2). */
+static const struct flock keeping = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+bool lease_is_kept(const struct lease *lease)
+{
+    struct flock lock = keeping;
+
+    return fcntl(lease->lock, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 bool lease_keep(struct lease *lease)
 {
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct flock lock = keeping;
     char name[32];
 
     lock_name(name, lease->session);
     lease_unlock(lease);
     lease->lock = runtime_open_own(lease->dir, name, O_RDWR);
-    /* fcntl(2): of the open file, and apart from flock(2). */
-    return lease->lock >= 0 && fcntl(lease->lock, F_OFD_SETLK, &whole) == 0;
+    return lease->lock >= 0 && fcntl(lease->lock, F_OFD_SETLK, &lock) == 0;
 }
 
 bool lease_is_there(const struct lease *lease)

@@ -52,6 +52,8 @@ int lease_peek(const struct lease *lease);
 /* Opens it, and is its keeper until lease_unlock, which is no lock in the sense of
  * the others. False where it has one, or there is no file. */
 bool lease_keep(struct lease *lease);
+/* Whether a file that is open here, and wasn't opened by it, has a keeper. */
+bool lease_is_kept(const struct lease *lease);
 /* Whether anything has the file's name. */
 bool lease_is_there(const struct lease *lease);
 

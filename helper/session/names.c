@@ -48,11 +48,6 @@ static void image_files_free(struct image_files *f)
     text_free(&f->group);
 }
 
-static bool is_kept(const struct policy *p)
-{
-    return p->on_idle == ON_IDLE_STOP && p->scope == SCOPE_USER;
-}
-
 enum names_way names_way(const struct session *s)
 {
     const struct policy *p = s->policy;
@@ -61,7 +56,7 @@ enum names_way names_way(const struct session *s)
     if (!p->names || !passwd_ids(&ids, p->user) || ids.uid == 0 ||
         !passwd_takes(s->request.account.name))
         return NAMES_NONE;
-    if (p->engine.socket && (!is_kept(p) || p->read_only))
+    if (p->engine.socket && (!policy_keeps(p) || p->read_only))
         return NAMES_MOUNT;
     return p->read_only ? NAMES_NONE : NAMES_PUT;
 }
@@ -116,7 +111,7 @@ void names_recall(struct names *names, const struct session *s)
         return;
     /* A kept container is started again with what it was made with, whatever the policy says
      * by then: its files go by the container. */
-    if (is_kept(s->policy))
+    if (policy_keeps(s->policy))
         snprintf(names->key, sizeof names->key, "%s", s->key);
     else
         snprintf(names->key, sizeof names->key, "%016" PRIx64, text_hash(text));

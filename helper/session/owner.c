@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What ended a process by itself, or kept it from running, has a status of up to that; 255 is
+ * what an engine says that knows only that it is dead. */
+enum { SIGNALLED = 128 };
+
 struct labels {
     const struct owner *owner;
     struct owned *owned;
@@ -42,6 +46,14 @@ int owner_ask(struct engine *engine, const struct owner *owner, struct owned *ow
     owned->ours = labels.matches == 3;
     owned->keep = owned->keep && owned->state.started && !owned->state.dead;
     return 0;
+}
+
+bool owner_was_stopped(const struct owned *owned)
+{
+    const struct container_state *state = &owned->state;
+
+    return owned->ours && state->started && !state->running && !state->dead &&
+           state->status > SIGNALLED;
 }
 
 int owner_end(struct engine *engine, const struct owned *owned, bool *found, struct error **err)

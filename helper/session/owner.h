@@ -25,6 +25,10 @@ struct owned {
     char user[257];  /* the login's name, "" unknown */
 };
 
+/* Whether it stands there ended, can be started again, and ended by no time (guest/guest.h) or
+ * failure of its own: somebody stopped or killed it. */
+bool owner_was_stopped(const struct owned *owned);
+
 /* Asks the engine about the container that has the owner's name. ERROR_NOT_FOUND:
  * there is none. */
 int owner_ask(struct engine *engine, const struct owner *owner, struct owned *owned,

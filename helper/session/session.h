@@ -19,6 +19,8 @@
 
 enum { SESSION_NETWORK_SIZE = sizeof "container:" + CONTAINER_ID_SIZE };
 
+struct record;
+
 /* What the steps hand on to each other. */
 struct session {
     struct request request;
@@ -27,6 +29,9 @@ struct session {
     char machine[MACHINE_SIZE];
     char key[LEASE_SESSION_SIZE]; /* whose container it is (lease.h) */
     char container[CONTAINER_NAME_SIZE];
+    /* While a shared container is made: what there was before, where that is to be started
+     * again if somebody has stopped it, or NULL. */
+    const struct record *before;
     bool holds;                         /* it runs nothing, but keeps the container (hold.h) */
     char network[SESSION_NETWORK_SIZE]; /* "container:ID" of the one whose network its own
                                          * container shares (network.h), or "" */

@@ -35,6 +35,16 @@ bool shared_guest_lingers(const struct session *s)
     return s->direct && !s->policy->forwarding;
 }
 
+long long shared_stopped_waits(const struct session *s)
+{
+    const struct policy *p = s->policy;
+
+    if (p->scope == SCOPE_USER)
+        return p->linger;
+    /* What a connection forwards goes to the network that it had. */
+    return p->forwarding ? 0 : -1;
+}
+
 struct watcher_task shared_watch(const struct session *s)
 {
     const struct policy *p = s->policy;
@@ -44,8 +54,9 @@ struct watcher_task shared_watch(const struct session *s)
                                  .machine = s->machine,
                                  .uid = s->request.account.uid,
                                  .shared = true,
-                                 .stop = p->on_idle == ON_IDLE_STOP && p->scope == SCOPE_USER,
+                                 .stop = policy_keeps(p),
                                  .linger = shared_guest_lingers(s) ? LINGER_GUEST : p->linger,
+                                 .stopped = shared_stopped_waits(s),
                                  .connection = -1};
 }
 
@@ -57,7 +68,7 @@ static pid_t connection_process(const struct session *s)
 
 /* Somebody removes what the lock file stands for, or an empty one, before there is
  * any: whoever is killed. */
-static int watch(struct joining *j, struct error **err)
+static int watch(struct joining *j, const struct record *before, struct error **err)
 {
     struct session *s = j->session;
     struct watcher_task task = shared_watch(s);
@@ -66,6 +77,7 @@ static int watch(struct joining *j, struct error **err)
                                     : -1;
 
     task.connection = connection;
+    task.before = before;
     return s->watcher.pipe < 0 ? watcher_start(&s->watcher, &task, err) : 0;
 }
 
@@ -74,20 +86,27 @@ static int make(struct joining *j, struct error **err)
 {
     struct session *s = j->session;
     const struct watcher_task task = shared_watch(s);
-    struct record record = {0};
+    struct record record = {0}, before;
 
     if (network_joins(s, &record, err) < 0)
         return -1;
     if (j->makes++ == MAKES_MAX)
         return error_set(err, 0, "container %s ended %d times before a session could start in it",
                          s->container, MAKES_MAX);
-    if (watch(j, err) < 0)
+    /* What may be started again; what is older than its time, or than the machine's last start,
+     * has no such record. */
+    const bool there = record_read(&before, s->lease.lock);
+    const bool waits = s->policy->scope == SCOPE_CONNECTION || before.linger == LINGER_GUEST ||
+                       record_lingers(&before, &s->lease);
+    if (watch(j, there ? &before : NULL, err) < 0)
         return -1;
     j->dead[0] = '\0';
     record_clear(s->lease.lock);
+    s->before = there && waits ? &before : NULL;
     struct json_object *body = creation_body(s, j->policy, err);
     int rc = body ? j->way->make(j->way->data, body, &record, err) : -1;
     json_object_put(body);
+    s->before = NULL;
     if (rc < 0)
         return -1;
     record.keep = task.stop;
@@ -190,7 +209,7 @@ int shared_start(struct session *s, const struct shared_way *way, struct error *
      * that its guest doesn't see to. */
     if (lease_open(&s->lease, s->policy->runtime_dir, s->request.account.uid, s->key, err) < 0)
         return -1;
-    if (!lease_is_there(&s->lease) && watch(&j, err) < 0)
+    if (!lease_is_there(&s->lease) && watch(&j, NULL, err) < 0)
         return -1;
     if (creation_policy(s, j.policy, err) < 0)
         return -1;

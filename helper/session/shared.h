@@ -30,6 +30,11 @@ struct shared_way {
  * connection that forwards uses its container, too: then the lock tells, as by attach. */
 bool shared_guest_lingers(const struct session *s);
 
+/* For how many seconds its container is to wait, once somebody has stopped it, to be started
+ * again by the next login; -1: as long as its user's policy or its connection lasts; 0: it is
+ * made again. */
+long long shared_stopped_waits(const struct session *s);
+
 /* How its container is to be watched. */
 struct watcher_task shared_watch(const struct session *s);
 

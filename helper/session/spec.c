@@ -355,7 +355,7 @@ static void set_fixed(struct json_object *body, const struct policy *p, const st
     char uid[16];
     static const char *const scopes[] = {"session", "connection", "user"};
     bool session = context->process == SPEC_SESSION;
-    bool keep = p->on_idle == ON_IDLE_STOP && p->scope == SCOPE_USER;
+    bool keep = policy_keeps(p);
 
     set_bool(body, "Tty", r->tty && session);
     set_bool(body, "OpenStdin", session);

@@ -103,15 +103,19 @@ void sweep_image(struct sweep *s, struct lease *lease)
  * be started again. A session that was in standby once has its record still. */
 static bool entitled(const struct lease *stale, char state, struct record *record)
 {
-    /* A connection's keeper holds the lock as long as there is the connection. */
-    if (lease_is_connections(stale->session) ||
-        (!lease_is_shared(stale->session) && state != WATCHER_STANDBY))
-        return false;
+    /* A connection's keeper holds the lock as long as there is the connection, and where it was
+     * stopped keeps it without. */
     if (!record_read(record, stale->lock))
+        return false;
+    if (lease_is_connections(stale->session))
+        return lease_is_kept(stale);
+    if (!lease_is_shared(stale->session) && state != WATCHER_STANDBY)
         return false;
     if (record->keep)
         return true;
-    return record->linger == LINGER_GUEST ? record_lives(record) : record_lingers(record, stale);
+    if (record->linger != LINGER_GUEST)
+        return record_lingers(record, stale);
+    return record_lives(record) || lease_is_kept(stale);
 }
 
 static bool sweep_one(void *data, const struct lease *stale)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <string.h>
 #include <syslog.h>
 
 enum {
@@ -63,6 +64,58 @@ bool teardown_remove(const struct http_target *target, const struct owner *owner
 
     engine_free(engine);
     return gone;
+}
+
+int teardown_was_stopped(const struct http_target *target, const struct owner *owner, pid_t pid)
+{
+    cleanup_error struct error *err = NULL;
+    struct owned owned;
+    int stopped = -1;
+    struct engine *engine = engine_new(target, &err);
+
+    if (engine && engine_settle(engine, &err) == 0) {
+        if (owner_ask(engine, owner, &owned, &err) < 0)
+            stopped = error_kind(err) == ERROR_NOT_FOUND ? 0 : -1;
+        else if (owned.ours && owned.state.running)
+            stopped = owned.state.pid != pid ? 1 : -1;
+        else
+            stopped = owner_was_stopped(&owned);
+    }
+    engine_free(engine);
+    return stopped;
+}
+
+/* One try: 1 it is there as it was; 0 it isn't; -1 ask again. */
+static int try_spare(struct engine *engine, const struct owner *owner, const char *id, pid_t pid,
+                     struct error **err)
+{
+    struct owned owned;
+
+    if (engine_settle(engine, err) < 0)
+        return -1;
+    if (owner_ask(engine, owner, &owned, err) < 0)
+        return error_kind(*err) == ERROR_NOT_FOUND ? 0 : -1;
+    if (!owned.ours || owned.state.dead || strcmp(owned.state.id, id) != 0)
+        return 0;
+    if (owned.state.running && owned.state.pid != pid && container_stop(engine, id, err) < 0)
+        return -1;
+    return 1;
+}
+
+bool teardown_spare(const struct http_target *target, const struct owner *owner, const char *id,
+                    pid_t pid)
+{
+    const long long give_up = now_ms() + GIVE_UP_MS;
+    cleanup_error struct error *err = NULL;
+    struct engine *engine = engine_new(target, &err);
+    int spared = -1;
+
+    while (engine && (spared = try_spare(engine, owner, id, pid, &err)) < 0 && now_ms() < give_up) {
+        error_clear(&err);
+        pause_ms(RETRY_LAST_MS);
+    }
+    engine_free(engine);
+    return spared != 0;
 }
 
 bool teardown_stop(const struct http_target *target, const char *id, const char *session)

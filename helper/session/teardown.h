@@ -12,6 +12,14 @@
 /* Removes the owner's container; true when it is sure that there is none. `may_come`: a
  * create was given up, and it can come into being after a DELETE that found nothing. */
 bool teardown_remove(const struct http_target *target, const struct owner *owner, bool may_come);
+/* Asks once whether somebody stopped or killed the owner's container, whose first process was
+ * `pid`: 1 it is there still, or was started again by now; 0 its own time was over, or it is
+ * gone or being removed; -1 nobody knows, as before the engine itself has noticed. */
+int teardown_was_stopped(const struct http_target *target, const struct owner *owner, pid_t pid);
+/* After a login that broke off: has the owner's container as it was before, with that first
+ * process `pid` or none. False where it isn't the one with this id. */
+bool teardown_spare(const struct http_target *target, const struct owner *owner, const char *id,
+                    pid_t pid);
 /* on_idle = stop, where no guest ends by itself; false when nobody knows. `session` is
  * for the log. */
 bool teardown_stop(const struct http_target *target, const char *id, const char *session);

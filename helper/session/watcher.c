@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "session/background.h"
 #include "session/keeper.h"
+#include "session/owner.h"
 #include "session/record.h"
 #include "session/sweep.h"
 #include "session/teardown.h"
@@ -104,12 +105,37 @@ static void watch(const struct watcher_task *task, int pipe)
         keeper_end(task, state == WATCHER_CREATING);
 }
 
+/* As it was made, whatever the policy says now. */
+static void keep_as_made(const struct watcher_task *task, struct lease *lease,
+                         const struct record *record)
+{
+    struct watcher_task made = *task;
+
+    made.stop = record->keep;
+    made.linger = record->linger;
+    keeper_run(&made, lease, record);
+}
+
+/* With the lock held alone: whether the container that was there before a login broke off is
+ * there as before, or was only started again, and waits for the next one. */
+static bool goes_on(const struct watcher_task *task, bool asked, const struct record *before)
+{
+    const struct owner owner = {task->machine, task->uid, task->lease->session};
+    cleanup_error struct error *err = NULL;
+
+    /* One that is kept is ended like any other of these: its files stay. */
+    if (!before->id[0] || (asked && before->keep))
+        return false;
+    return (!asked || teardown_spare(task->target, &owner, before->id, before->pid)) &&
+           record_write(before, task->lease->lock, &err) == 0;
+}
+
 /* As watch(), for the creator of a shared container. */
 static void watch_shared(const struct watcher_task *task, int pipe)
 {
     struct lease lease = *task->lease;
     struct watcher_task mine = *task;
-    struct record record;
+    struct record record, before = task->before ? *task->before : (struct record){0};
     char state = WATCHER_IDLE;
     bool made = false; /* the container is of our helper's making */
 
@@ -132,7 +158,10 @@ static void watch_shared(const struct watcher_task *task, int pipe)
     /* The helper died over it. */
     if (!lease_is_there(&lease) || !keeper_lock(&lease, NULL))
         return;
-    if (made)
+    if (goes_on(&mine, made, &before)) {
+        lease_unlock(&lease);
+        keep_as_made(task, &lease, &before);
+    } else if (made)
         keeper_end(&mine, state == WATCHER_CREATING);
     else
         lease_end(&lease);
@@ -238,13 +267,8 @@ static void watch_exec(const struct watcher_exec *exec, int pipe)
     if (leader.pid != 0)
         teardown_hang_up(exec->container->target, leader.container, leader.pid, exec->grace);
     lease_unlock(&lease);
-    if (ran && exec->keep && record_peek(&record, &lease)) {
-        /* As it was made, whatever the policy says now. */
-        struct watcher_task task = *exec->container;
-        task.stop = record.keep;
-        task.linger = record.linger;
-        keeper_run(&task, &lease, &record);
-    }
+    if (ran && exec->keep && record_peek(&record, &lease))
+        keep_as_made(exec->container, &lease, &record);
 }
 
 int watcher_start_exec(struct watcher *watcher, const struct watcher_exec *exec, struct error **err)

@@ -31,6 +31,7 @@ struct watcher {
     const struct lease *lease; /* where the state is noted too, should both be killed */
 };
 
+struct record;
 struct session;
 
 struct watcher_task {
@@ -42,6 +43,12 @@ struct watcher_task {
     bool stop;   /* on_idle = stop: its container stays when it has ended */
     /* How many seconds unused, or -1 forever, LINGER_GUEST where its guest counts. */
     long long linger;
+    /* The same for one that somebody has stopped, until it is started again; 0 where nothing
+     * would start it. */
+    long long stopped;
+    /* What stood in its lock file before this helper, or NULL: where he makes nothing of it, it
+     * stands there again. Only until the watcher is forked. */
+    const struct record *before;
     int connection; /* pidfd of the process whose end is the container's, or -1 */
     /* Not the helper's to do: a fork costs it milliseconds that its client waits for. */
     void (*refill)(const struct session *session);

@@ -188,6 +188,24 @@ def test_restarted(world, engine):
     assert time.monotonic() - start < 45
 
 
+def test_restarted_under_a_container_that_lingers(world, engine):
+    """It is somebody's stopping like any other: the files are there, whatever sweeps meanwhile,
+    and a login that comes before the engine is back costs it nothing."""
+    world.conf.write(engine={"endpoint": "unix://" + engine.path}, scope="user", linger="10m")
+    login = world.login()
+    assert login.run("echo mine >/tmp/mine").returncode == 0
+    row, = engine.engine.containers(["bt-bash"])
+    engine.stop()
+    assert login.run("true").returncode == 254
+    engine.start()
+    got = world.berth("reap")
+    assert (got.returncode, got.stdout.splitlines()[-1]) == (0, "0 removed, 0 left"), got
+    assert login.run("cat /tmp/mine").stdout == b"mine\n"
+    assert [r["Id"] for r in engine.engine.containers(["bt-bash"])] == [row["Id"]]
+    engine.engine.remove(row["Id"])
+    wait_for(lambda: not world.berths() and not world.left_files(), 20, "nothing left")
+
+
 def test_dead_at_login_and_back(world, engine):
     engine.kill()
     got = world.login().run("echo ran")

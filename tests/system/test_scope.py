@@ -110,18 +110,174 @@ def test_joining_asks_no_engine_and_loads_no_libcurl(world, login):
     remove(world)
 
 
-@pytest.mark.parametrize("how", ["removed", "stopped", "killed"])
-def test_a_container_that_somebody_ended_is_made_again(world, login, how):
-    configure(world, linger="1s")
+def test_a_container_that_somebody_removed_is_made_again(world, login):
+    configure(world, linger="30s")
     first = hostname(login)
-    if how == "removed":
-        world.engine.remove(name_of(world))
-    elif how == "stopped":
+    world.engine.remove(name_of(world))
+    assert hostname(login) != first
+    remove(world)
+
+
+def end(world, how):
+    if how == "stopped":
         stop(world)
     else:
         os.kill(first_process(world), signal.SIGKILL)
+
+
+def exited(world):
+    wait_for(lambda: [r["State"] for r in world.containers()] == ["exited"], 5, "it stopped")
+
+
+def one_keeper(world):
+    wait_for(lambda: len(world.watchers()) == 1, 5, lambda: f"one keeper: {world.watchers()}")
+    assert not became(lambda: len(world.watchers()) != 1, 1), world.watchers()
+
+
+ends = pytest.mark.parametrize("how", ["stopped", "killed"])
+
+
+@ends
+@pytest.mark.parametrize("when", ["idle", "in_use", "at_once"])
+def test_a_container_that_somebody_stopped_is_started_again(world, login, how, when):
+    """With what is in it, again and again; also for a login before all have noticed its end."""
+    configure(world, linger="60s")
+    assert login.run("echo mine >/tmp/f").returncode == 0
+    ident = world.container()["Id"]
+    for _ in range(2):
+        proc = login.start("echo up; sleep 1000")
+        begun(proc)
+        if when == "idle":
+            proc.kill()
+            wait_for(lambda: not world.helpers(), 10, "nobody is in it")
+        end(world, how)
+        if when != "at_once":
+            exited(world)
+        proc.kill()
+        proc.communicate()
+        assert login.run("cat /tmp/f").stdout == b"mine\n"
+        assert world.container()["Id"] == ident
+        one_keeper(world)
+    remove(world)
+
+
+@pytest.mark.parametrize("who", ["client", "helper"])
+def test_a_stopped_container_outlives_a_broken_off_login(world, login, who):
+    """Whenever in its making the login's client or its helper ends."""
+    configure(world, linger="60s")
+    assert login.run("echo mine >/tmp/f").returncode == 0
+    ident = world.containers()[0]["Id"]
+    for ms in (0, 15, 30, 45, 60, 90, 130):
+        world.engine.call("POST", f"/containers/{ident}/kill", ok=(204, 409))
+        exited(world)
+        proc = login.start("cat /tmp/f; sleep 10")
+        helper = world.one_helper()
+        time.sleep(ms / 1000)           # the moment itself is what is tried
+        if who == "client":
+            proc.kill()
+        else:
+            os.kill(helper, signal.SIGKILL)
+        proc.communicate()
+        wait_for(lambda: not world.helpers(), 10, "nobody is in it")
+        assert [r["Id"] for r in world.containers()] == [ident], ms
+    assert login.run("cat /tmp/f").stdout == b"mine\n"
+    one_keeper(world)
+    remove(world)
+
+
+def test_started_again_it_lingers(world, login):
+    """As it did before."""
+    configure(world, linger="6s")
+    first = hostname(login)
+    stop(world)
+    exited(world)
+    assert hostname(login) == first
+    used = time.monotonic()
+    gone(world, 20)
+    assert time.monotonic() - used > 4
+
+
+@ends
+def test_a_stopped_container_lingers(world, login, how):
+    """By its keeper, whatever sweeps; then it is gone."""
+    configure(world, linger="6s")
+    hostname(login)
+    end(world, how)
+    stopped = time.monotonic()
+    exited(world)
+    assert world.berth("reap").returncode == 0
+    assert not became(lambda: [r["State"] for r in world.containers()] != ["exited"], 3)
+    gone(world, 20)
+    assert time.monotonic() - stopped > 4
+
+
+def test_stopped_though_nobody_waits_for_it(world, login):
+    """linger = 0: unused it is to be gone."""
+    configure(world, linger="0")
+    proc = login.start("echo up; sleep 1000")
+    begun(proc)
+    stop(world)
+    gone(world, 10)
+    proc.communicate()
+
+
+def test_stopped_then_removed_by_somebody(world, login):
+    configure(world, linger="30s")
+    first = hostname(login)
+    stop(world)
+    exited(world)
+    world.engine.remove(world.containers()[0]["Id"])
     assert hostname(login) != first
-    gone(world, 5)
+    one_keeper(world)
+    remove(world)
+
+
+def test_stopped_and_of_another_policy(world, login):
+    """That is made anew, as where it runs."""
+    configure(world, linger="30s")
+    assert login.run("echo mine >/tmp/f").returncode == 0
+    stop(world)
+    configure(world, linger="30s", pids="77")
+    assert login.run("cat /tmp/f").stdout == b""
+    assert world.container()["HostConfig"]["PidsLimit"] == 77
+    one_keeper(world)
+    remove(world)
+
+
+def test_stopped_and_of_another_policy_that_is_to_stay(world, login):
+    configure(world, linger="30s", replace="never")
+    assert login.run("echo mine >/tmp/f").returncode == 0
+    stop(world)
+    configure(world, linger="30s", replace="never", pids="77")
+    assert login.run("cat /tmp/f").stdout == b"mine\n"
+    remove(world)
+
+
+@pytest.mark.channels("attach")
+def test_what_nothing_starts_any_more_is_made_again(world, login):
+    configure(world, linger="30s", user="0:0")
+    assert login.run("echo mine >/tmp/f; rm /bin/sleep").returncode == 0
+    stop(world)
+    got = login.run("cat /tmp/f")
+    if got.returncode == 254:   # it ended in the moment in which it was joined
+        assert got.stderr.startswith(b"berth: ") and got.stderr.count(b"\n") == 1, got
+        got = login.run("cat /tmp/f")
+    assert got.returncode == 1 and b"No such file" in got.stderr, got
+    remove(world)
+
+
+def test_stopped_while_the_engine_is_away(world, login):
+    """A login that can't be served costs it nothing."""
+    configure(world, linger="60s")
+    assert login.run("echo mine >/tmp/f").returncode == 0
+    stop(world)
+    exited(world)
+    users = {"bt-*": {"scope": "user", "linger": "60s", "create": world.own_hostnames()}}
+    world.conf.write(users=users, engine={"endpoint": "unix:///nonexistent/engine.sock"})
+    assert login.run("hostname").returncode == 254
+    configure(world, linger="60s")
+    assert login.run("cat /tmp/f").stdout == b"mine\n"
+    remove(world)
 
 
 def test_guest_killed_under_a_session(world, login):
@@ -305,12 +461,11 @@ def test_a_removal_that_takes_its_time(world, login):
     try:
         # To learn names a container is made that is removed at once.
         world.conf.write(engine={"endpoint": "unix://" + relay.path}, names=False,
-                         users={"bt-*": {"scope": "user", "linger": "30s",
+                         users={"bt-*": {"scope": "user", "linger": "0",
                                          "create": world.own_hostnames()}})
         first = hostname(login)
-        ident = world.container()["Id"]
-        world.engine.call("POST", f"/containers/{ident}/kill", ok=(204,))
         assert relay.asked.wait(20), "no DELETE"
+        ident = world.containers()[0]["Id"]
         proc = login.start("hostname", stdin=subprocess.DEVNULL)
         time.sleep(2)                   # it is what takes its time
         assert proc.poll() is None, proc.communicate()
@@ -318,7 +473,7 @@ def test_a_removal_that_takes_its_time(world, login):
         out, err = proc.communicate(timeout=40)
         assert (proc.returncode, err) == (0, b"") and out.decode().strip() != first, (out, err)
         relay.passes = True
-        remove(world)
+        gone(world, 20)
     finally:
         relay.close()
 
@@ -435,6 +590,16 @@ def test_started_again_though_it_was_dead(world, login):
 
 # --- scope connection
 
+def kept(world):
+    """Whether somebody has the record lock of its lock file (fcntl(2), of an open file)."""
+    folder = os.path.join(world.runtime, str(world.uid("bt-bash")))
+    inodes = {os.stat(os.path.join(folder, name)).st_ino
+              for name in os.listdir(folder) if name.endswith(".lock")}
+    with open("/proc/locks") as f:
+        return any(line.split()[1] == "OFDLCK" and int(line.split()[-3].split(":")[2]) in inodes
+                   for line in f)
+
+
 def test_sessions_of_a_connection_share_a_container(world, login):
     configure(world, "connection")
     transport = login.transport()
@@ -448,6 +613,48 @@ def test_sessions_of_a_connection_share_a_container(world, login):
     assert run("hostname; cat /tmp/f") == name + "mine\n"
     assert hostname(login) != name.strip(), "another connection"
     wait_for(lambda: len(world.containers()) == 1, 5, "its container gone")
+    transport.close()
+    gone(world, 5)
+
+
+@ends
+def test_a_connections_container_that_somebody_stopped(world, login, how):
+    """It is started again for the connection, whatever sweeps, and gone with it."""
+    configure(world, "connection", linger="0")
+    transport = login.transport()
+
+    def run(command):
+        channel = transport.open_session()
+        channel.settimeout(20)
+        channel.exec_command(command)
+        return channel.makefile().read().decode()
+    assert run("echo mine >/tmp/f") == ""
+    for _ in range(2):
+        end(world, how)
+        exited(world)
+        wait_for(lambda: kept(world), 10, "its keeper has seen that")
+        assert world.berth("reap").returncode == 0
+        assert run("cat /tmp/f") == "mine\n"
+    wait_for(lambda: len(world.watchers()) == 1, 5, lambda: f"one keeper: {world.watchers()}")
+    end(world, how)
+    exited(world)
+    wait_for(lambda: kept(world), 10, "its keeper has seen that")
+    transport.close()
+    gone(world, 10)
+
+
+def test_a_stopped_container_of_a_connection_whose_keeper_was_killed(world, login):
+    """A sweep's."""
+    configure(world, "connection")
+    transport = login.transport()
+    channel = transport.open_session()
+    channel.exec_command("echo up")
+    assert channel.makefile().read() == b"up\n"
+    channel.close()
+    stop(world)
+    wait_for(lambda: kept(world), 10, "its keeper has seen that")
+    os.kill(world.watchers()[0], signal.SIGKILL)
+    assert world.berth("reap").returncode == 0
     transport.close()
     gone(world, 5)
 

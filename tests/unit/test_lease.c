@@ -190,6 +190,31 @@ static void test_find(void **state)
     lease_close(&lease);
 }
 
+/* Its keeper's lock is none that a login or a sweep waits for, and is seen from another open
+ * file alone. */
+static void test_kept(void **state)
+{
+    struct lease keeper, lease;
+    struct error *err = NULL;
+
+    (void)state;
+    need_root();
+    assert_int_equal(lease_open(&keeper, top, getuid(), "user", &err), 0);
+    assert_false(lease_keep(&keeper));
+    assert_int_equal(lease_open(&lease, top, getuid(), "user", &err), 0);
+    assert_int_equal(lease_try(&lease, true, &err), 1);
+    assert_false(lease_is_kept(&lease));
+    assert_true(lease_keep(&keeper));
+    assert_true(lease_is_kept(&lease));
+    assert_false(lease_is_kept(&keeper));
+    assert_int_equal(lease_try(&lease, false, &err), 1);
+    lease_unlock(&keeper);
+    assert_false(lease_is_kept(&lease));
+    lease_end(&lease);
+    lease_close(&lease);
+    lease_close(&keeper);
+}
+
 static void test_keys(void **state)
 {
     (void)state;
@@ -251,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_life),  cmocka_unit_test(test_hostile_files),
         cmocka_unit_test(test_find),  cmocka_unit_test(test_keys),
         cmocka_unit_test(test_users), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_kept),
     };
 
     return cmocka_run_group_tests(tests, make, drop);

@@ -127,6 +127,42 @@ static void test_wait(void **state)
     }
 }
 
+static void test_state(void **state)
+{
+    static const struct {
+        const char *reply;
+        int status;
+        bool running, started, dead;
+    } cases[] = {
+        {"{\"State\":{\"Status\":\"running\",\"Running\":true,\"ExitCode\":0,"
+         "\"StartedAt\":\"2026-11-27T12:00:00Z\"}}",
+         0, true, true, false},
+        {"{\"State\":{\"Status\":\"exited\",\"Running\":false,\"ExitCode\":143,"
+         "\"StartedAt\":\"2026-11-27T12:00:00Z\"}}",
+         143, false, true, false},
+        {"{\"State\":{\"Status\":\"created\",\"StartedAt\":\"0001-01-01T00:00:00Z\"}}", 0, false,
+         false, false},
+        /* Either says it: not every engine has both. */
+        {"{\"State\":{\"Status\":\"removing\",\"Dead\":false,\"ExitCode\":137}}", 137, false, true,
+         true},
+        {"{\"State\":{\"Dead\":true,\"ExitCode\":137}}", 137, false, true, true},
+        {"{\"State\":{\"Status\":7,\"ExitCode\":\"1\"}}", 0, false, true, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct json_object *reply = reply_parse(cases[i].reply);
+        cleanup_error struct error *err = NULL;
+        struct container_state seen;
+        assert_int_equal(container_read_state(reply, &seen, NULL, NULL, &err), 0);
+        if (seen.status != cases[i].status || seen.running != cases[i].running ||
+            seen.started != cases[i].started || seen.dead != cases[i].dead)
+            fail_msg("%s: seen %d %d %d %d", cases[i].reply, seen.status, seen.running,
+                     seen.started, seen.dead);
+        json_object_put(reply);
+    }
+}
+
 struct progress {
     unsigned layers, layers_done;
     long long done, total;
@@ -231,9 +267,10 @@ static void test_message(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_upgrade),    cmocka_unit_test(test_exec_state),
-        cmocka_unit_test(test_wait),       cmocka_unit_test(test_pull),
-        cmocka_unit_test(test_pull_fails), cmocka_unit_test(test_message),
+        cmocka_unit_test(test_upgrade), cmocka_unit_test(test_exec_state),
+        cmocka_unit_test(test_wait),    cmocka_unit_test(test_state),
+        cmocka_unit_test(test_pull),    cmocka_unit_test(test_pull_fails),
+        cmocka_unit_test(test_message),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
