@@ -613,15 +613,20 @@ def kept(world):
                    for line in f)
 
 
-def test_sessions_of_a_connection_share_a_container(world, login):
-    configure(world, "connection")
-    transport = login.transport()
-
+def runner(transport):
+    """What a command of a session of its own says on that connection."""
     def run(command):
         channel = transport.open_session()
         channel.settimeout(20)
         channel.exec_command(command)
         return channel.makefile().read().decode()
+    return run
+
+
+def test_sessions_of_a_connection_share_a_container(world, login):
+    configure(world, "connection")
+    transport = login.transport()
+    run = runner(transport)
     name = run("echo mine >/tmp/f; hostname")
     assert run("hostname; cat /tmp/f") == name + "mine\n"
     assert hostname(login) != name.strip(), "another connection"
@@ -635,12 +640,7 @@ def test_a_connections_container_that_somebody_stopped(world, login, how):
     """It is started again for the connection, whatever sweeps, and gone with it."""
     configure(world, "connection", linger="0")
     transport = login.transport()
-
-    def run(command):
-        channel = transport.open_session()
-        channel.settimeout(20)
-        channel.exec_command(command)
-        return channel.makefile().read().decode()
+    run = runner(transport)
     assert run("echo mine >/tmp/f") == ""
     for _ in range(2):
         end(world, how)
