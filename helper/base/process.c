@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,13 @@ unsigned long long process_started(pid_t pid)
     for (int i = 2; field && i < 22; i++)
         field = strchr(field + 1, ' ');
     return field && sscanf(field, " %llu", &ticks) == 1 ? ticks : 0;
+}
+
+bool process_has_ended(int pidfd)
+{
+    struct pollfd fd = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&fd, 1, 0) > 0;
 }
 
 int process_signal(int pidfd, int number)

@@ -16,6 +16,9 @@ enum process_place {
  * cgroup whose path has `cgroup` in it. */
 int process_open(pid_t pid, const char *cgroup, enum process_place *place);
 
+/* Whether it has ended, reaped or not. False for -1. */
+bool process_has_ended(int pidfd);
+
 /* pidfd_send_signal(2): to that process and no other. */
 int process_signal(int pidfd, int number);
 

@@ -9,6 +9,7 @@
 #include "session/creation.h"
 #include "session/environment.h"
 #include "session/forwarding.h"
+#include "session/owner.h"
 #include "session/sftp_log.h"
 #include "session/shared.h"
 #include "session/upkeep.h"
@@ -65,13 +66,18 @@ static struct engine *reach_watched(struct joining *j, struct error **err)
     return reach(j, err);
 }
 
-/* What ends in the very moment says so in the runtime's words. */
+/* What ends in the very moment says so in the runtime's words, and may do so before the engine
+ * knows. */
 static bool has_ended(const struct joining *j, const struct record *record)
 {
+    const struct session *s = j->session;
+    const struct owner owner = {s->machine, s->request.account.uid, s->key};
     cleanup_error struct error *err = NULL;
-    struct container_state state;
+    struct owned owned;
 
-    return container_ask(j->engine, record->id, &state, NULL, NULL, &err) == 0 && !state.running;
+    if (owner_ask_noticed(j->engine, &owner, s->target.socket != NULL, &owned, &err) < 0)
+        return error_kind(err) == ERROR_NOT_FOUND;
+    return !owned.state.running || strcmp(owned.state.id, record->id) != 0;
 }
 
 /* It can't be joined as it is: paused, ended, or gone. */

@@ -3,7 +3,6 @@
 #include "session/creation.h"
 
 #include "base/file.h"
-#include "base/process.h"
 #include "channel/door.h"
 #include "session/errand.h"
 #include "session/forwarding.h"
@@ -13,7 +12,6 @@
 
 #include <errno.h>
 #include <json-c/json.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -25,8 +23,6 @@ enum {
     REMOVAL_MS = 30000,
     REMOVAL_LOOK_MS = 50,
     REMOVAL_LOOK_LAST_MS = 1000,
-    /* For an engine to notice a container's end. */
-    NOTICE_MS = 5000,
 };
 
 char *creation_folder(const struct session *s)
@@ -161,30 +157,6 @@ static bool is_to_be_started(const struct session *s, struct engine *engine,
            (p->replace == REPLACE_NEVER || !is_outdated(p, engine, body, owned));
 }
 
-static bool has_ended(pid_t pid)
-{
-    cleanup_fd int process = process_open(pid, "", NULL);
-    struct pollfd fd = {.fd = process, .events = POLLIN};
-
-    return process < 0 || poll(&fd, 1, 0) > 0;
-}
-
-/* What has just ended runs for the engine until it has noticed. */
-static int ask_noticed(const struct session *s, struct engine *engine, const struct owner *owner,
-                       struct owned *owned, struct error **err)
-{
-    const long long end = now_ms() + NOTICE_MS;
-
-    for (;;) {
-        if (owner_ask(engine, owner, owned, err) < 0)
-            return -1;
-        if (!owned->state.running || !s->target.socket || owned->state.pid <= 0 ||
-            !has_ended(owned->state.pid) || now_ms() > end)
-            return 0;
-        pause_ms(REMOVAL_LOOK_MS);
-    }
-}
-
 /* One of an earlier life, or somebody else's. */
 static int take_over(const struct session *s, struct engine *engine, struct json_object *body,
                      struct earlier *earlier, struct error **err)
@@ -193,7 +165,7 @@ static int take_over(const struct session *s, struct engine *engine, struct json
     struct owned owned;
     bool found;
 
-    if (ask_noticed(s, engine, &owner, &owned, err) < 0) {
+    if (owner_ask_noticed(engine, &owner, s->target.socket != NULL, &owned, err) < 0) {
         if (error_kind(*err) != ERROR_NOT_FOUND)
             return -1;
         error_clear(err);

@@ -2,13 +2,21 @@
 
 #include "session/owner.h"
 
+#include "base/file.h"
+#include "base/process.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What ended a process by itself, or kept it from running, has a status of up to that; 255 is
- * what an engine says that knows only that it is dead. */
-enum { SIGNALLED = 128 };
+enum {
+    /* What ended a process by itself, or kept it from running, has a status of up to that; 255
+     * is what an engine says that knows only that it is dead. */
+    SIGNALLED = 128,
+    /* For an engine to notice a container's end, which a busy one may take seconds for. */
+    NOTICE_MS = 10000,
+    NOTICE_LOOK_MS = 50,
+};
 
 struct labels {
     const struct owner *owner;
@@ -46,6 +54,28 @@ int owner_ask(struct engine *engine, const struct owner *owner, struct owned *ow
     owned->ours = labels.matches == 3;
     owned->keep = owned->keep && owned->state.started && !owned->state.dead;
     return 0;
+}
+
+static bool is_gone(pid_t pid)
+{
+    cleanup_fd int process = process_open(pid, "", NULL);
+
+    return process < 0 || process_has_ended(process);
+}
+
+int owner_ask_noticed(struct engine *engine, const struct owner *owner, bool local,
+                      struct owned *owned, struct error **err)
+{
+    const long long end = now_ms() + NOTICE_MS;
+
+    for (;;) {
+        if (owner_ask(engine, owner, owned, err) < 0)
+            return -1;
+        if (!local || !owned->state.running || owned->state.pid <= 0 ||
+            !is_gone(owned->state.pid) || now_ms() > end)
+            return 0;
+        pause_ms(NOTICE_LOOK_MS);
+    }
 }
 
 bool owner_was_stopped(const struct owned *owned)

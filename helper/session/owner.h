@@ -33,6 +33,10 @@ bool owner_was_stopped(const struct owned *owned);
  * there is none. */
 int owner_ask(struct engine *engine, const struct owner *owner, struct owned *owned,
               struct error **err);
+/* The same, of one that may just have ended: an engine for which it runs still, though its
+ * first process is gone, is given the time to notice. `local`: that process is seen from here. */
+int owner_ask_noticed(struct engine *engine, const struct owner *owner, bool local,
+                      struct owned *owned, struct error **err);
 /* Whose a container of `machine` is, by its labels and its name (NULL: it has no
  * such label): into owner->uid and owner->key, which borrows `session`. False where
  * they don't agree, or no berth wrote them. */
