@@ -78,17 +78,10 @@ bool keeper_lock(struct lease *lease, const struct record *mine)
     }
 }
 
-static bool has_ended(int pidfd)
-{
-    struct pollfd fd = {.fd = pidfd, .events = POLLIN};
-
-    return pidfd >= 0 && poll(&fd, 1, 0) > 0;
-}
-
 /* Whether the next login would start it again, if somebody has stopped it. */
 static bool may_wait(const struct watcher_task *task)
 {
-    return !task->stop && task->stopped != 0 && !has_ended(task->connection);
+    return !task->stop && task->stopped != 0 && !process_has_ended(task->connection);
 }
 
 static void note_end(struct kept *k)
@@ -146,9 +139,9 @@ static void look(struct kept *k)
     const struct owner owner = {k->task.machine, k->task.uid, k->lease->session};
     int stopped;
 
-    if (has_ended(k->task.connection))
+    if (process_has_ended(k->task.connection))
         k->over = true;
-    if (has_ended(k->process))
+    if (process_has_ended(k->process))
         note_end(k);
     if (k->over || k->look == 0 || now_ms() < k->look)
         return;
@@ -220,7 +213,8 @@ static void await_end(const struct kept *k)
     struct pollfd fds[2] = {{.fd = k->process, .events = POLLIN},
                             {.fd = k->task.connection, .events = POLLIN}};
 
-    while ((k->process >= 0 || (k->task.connection >= 0 && k->task.linger != LINGER_GUEST)) &&
+    while (k->look == 0 &&
+           (k->process >= 0 || (k->task.connection >= 0 && k->task.linger != LINGER_GUEST)) &&
            poll(fds, 2, -1) < 0 && errno == EINTR)
         ;
 }
@@ -233,6 +227,23 @@ static void lock_for_use(struct lease *lease)
         pause_ms(RETRY_MS);
 }
 
+/* Is known as its keeper. False where somebody else is to be: for he has written so, or has
+ * started it again. Who kept it before that isn't gone yet while his engine answers him. */
+static bool take_mark(const struct kept *k)
+{
+    struct record now;
+
+    while (!lease_keep(k->lease)) {
+        if (!lease_is_there(k->lease))
+            return false;
+        if (record_peek(&now, k->lease) &&
+            (!is_same(&now, &k->record) || now.linger == k->task.stopped))
+            return false;
+        pause_ms(RETRY_MS);
+    }
+    return true;
+}
+
 /* Before the engine is asked, which may be away for long: is known as its keeper, and writes
  * down that it may wait, since a sweep takes it for a dead one's else. A connection's lock
  * is held until then. */
@@ -242,7 +253,7 @@ static bool lock_stopped(struct kept *k)
     cleanup_error struct error *err = NULL;
 
     k->lease->lock = alone.lock = -1;
-    const bool kept = lease_keep(k->lease);
+    const bool kept = take_mark(k);
     lease_unlock(&held);
     bool mine = kept && keeper_lock(&alone, &k->record);
     if (mine) {

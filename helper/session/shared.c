@@ -55,7 +55,9 @@ struct watcher_task shared_watch(const struct session *s)
                                  .uid = s->request.account.uid,
                                  .shared = true,
                                  .stop = policy_keeps(p),
-                                 .linger = shared_guest_lingers(s) ? LINGER_GUEST : p->linger,
+                                 .linger = shared_guest_lingers(s)  ? LINGER_GUEST
+                                           : p->scope == SCOPE_USER ? p->linger
+                                                                    : 0,
                                  .stopped = shared_stopped_waits(s),
                                  .connection = -1};
 }

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from harness import images, procs
-from harness.fake_engine import reply
+from harness.fake_engine import HIJACKED, frame, reply
 from harness.relay import Relay
 from harness.scopes import a_minute_later, begun, configure, gone, hostname, remove
 from harness.wait import became, wait_for
@@ -542,6 +542,55 @@ def test_started_again_for_all_who_found_it_stopped(world, login):
         relay.close()
 
 
+class Unnoticed(Relay):
+    """When it is told to: kills the container in which an exec is to start, as whose runtime then
+    answers, and for some seconds has no news of that."""
+
+    def __init__(self, *args):
+        self.kill = self.killed = None
+        super().__init__(*args)
+
+    def _carry(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                call = data.split(b"\r\n")[0]
+                if self.kill and not self.killed and call.endswith(b"/start HTTP/1.1") and \
+                        b"/exec/" in call:
+                    self.kill()
+                    self.killed = time.monotonic()
+                    source.sendall(HIJACKED + frame(1, b"cannot exec in a stopped state\r\n"))
+                    source.shutdown(socket.SHUT_WR)
+                elif self.killed and time.monotonic() - self.killed < 2 and \
+                        call.startswith(b"GET /") and call.endswith(b"/json HTTP/1.1"):
+                    source.sendall(self.news)
+                else:
+                    sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+@pytest.mark.channels("attach")
+def test_killed_and_the_engine_does_not_know(world, login):
+    """Its runtime does, and refuses the session: the login waits until both say the same."""
+    relay = Unnoticed(os.path.join(world.dir, "unnoticed.sock"), world.uid("bt-bash"),
+                      world.socket)
+    try:
+        world.conf.write(engine={"endpoint": "unix://" + relay.path}, names=False,
+                         users={"bt-*": {"scope": "user", "linger": "60s",
+                                         "create": world.own_hostnames()}})
+        assert login.run("echo mine >/tmp/f").returncode == 0
+        relay.news = reply(200, world.container())
+        relay.kill = lambda: os.kill(first_process(world), signal.SIGKILL)
+        got = login.run("cat /tmp/f")
+        assert (got.returncode, got.stdout, got.stderr) == (0, b"mine\n", b"")
+        assert relay.killed
+        one_keeper(world)
+        remove(world)
+    finally:
+        relay.close()
+
+
 def test_stopped_and_started_again_with_its_files(world, login):
     configure(world, linger="0", on_idle="stop")
     assert login.run("echo mine >/tmp/f; hostname >/tmp/h").returncode == 0
@@ -654,6 +703,33 @@ def test_a_connections_container_that_somebody_stopped(world, login, how):
     wait_for(lambda: kept(world), 10, "its keeper has seen that")
     transport.close()
     gone(world, 10)
+
+
+@pytest.mark.parametrize("scope", ["user", "connection"])
+def test_a_keeper_that_is_slow_to_go(world, login, scope):
+    """Its engine may take long to answer: who is to keep the container next waits for it."""
+    configure(world, scope, linger="60s")
+    transport = login.transport()
+    run = runner(transport)
+    assert run("echo mine >/tmp/f") == ""
+    stop(world)
+    wait_for(lambda: kept(world), 10, "its keeper has seen that")
+    keeper, = world.watchers()
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        assert run("cat /tmp/f") == "mine\n"
+        stop(world)
+        exited(world)
+        assert not became(lambda: keeper not in world.watchers(), 1)
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    one_keeper(world)
+    wait_for(lambda: kept(world), 10, "its next keeper has seen that")
+    assert world.berth("reap").returncode == 0
+    assert run("cat /tmp/f") == "mine\n"
+    one_keeper(world)
+    transport.close()
+    remove(world)
 
 
 def test_a_stopped_container_of_a_connection_whose_keeper_was_killed(world, login):
