@@ -14,13 +14,16 @@
 /* Behind the state's byte (lease_note). */
 enum { RECORD_AT = 1, RECORD_MAX = 1024 };
 
+/* What stands in front of it. */
+static const char valid = ' ', retired = '~';
+
 /* What changes stands first, and is as long as ever. */
 static const char head_form[] = " policy=%16s checked=%010lld";
 static const char tail_form[] = " pid=%d keep=%d linger=%lld id=%s image=%s name=%s\n";
-static const char read_form[] = " policy=%16[0-9a-f] checked=%lld pid=%d keep=%d linger=%lld "
+static const char read_form[] = "policy=%16[0-9a-f] checked=%lld pid=%d keep=%d linger=%lld "
                                 "id=%64[0-9a-f] image=%64[-0-9a-f] name=%512s";
 
-bool record_read(struct record *record, int lock)
+static bool read_one(struct record *record, int lock, char first)
 {
     char text[RECORD_MAX];
     int pid = 0, keep = 0;
@@ -31,14 +34,24 @@ bool record_read(struct record *record, int lock)
         return false;
     text[n] = '\0';
     /* The newline is there: it was written whole. */
-    if (!memchr(text, '\n', (size_t)n) ||
-        sscanf(text, read_form, record->policy, &record->checked, &pid, &keep, &record->linger,
+    if (text[0] != first || !memchr(text, '\n', (size_t)n) ||
+        sscanf(text + 1, read_form, record->policy, &record->checked, &pid, &keep, &record->linger,
                record->id, record->image, record->image_name) != 8 ||
         pid <= 1)
         return false;
     record->pid = (pid_t)pid;
     record->keep = keep != 0;
     return true;
+}
+
+bool record_read(struct record *record, int lock)
+{
+    return read_one(record, lock, valid);
+}
+
+bool record_former(struct record *record, int lock)
+{
+    return read_one(record, lock, retired);
 }
 
 int record_write(const struct record *record, int lock, struct error **err)
@@ -73,6 +86,12 @@ void record_clear(int lock)
 {
     /* What can't be cleared is dead, and found to be. */
     (void)!ftruncate(lock, 0);
+}
+
+void record_retire(int lock)
+{
+    if (pwrite(lock, &retired, 1, RECORD_AT) != 1)
+        record_clear(lock);
 }
 
 bool record_lingers(const struct record *record, const struct lease *lease)

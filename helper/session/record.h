@@ -40,6 +40,11 @@ int record_write(const struct record *record, int lock, struct error **err);
 void record_update(const struct record *record, int lock);
 /* What stood there is no more. */
 void record_clear(int lock);
+/* It is no more, but for who makes the next container, or is to finish that, and may start this
+ * one again: record_former. */
+void record_retire(int lock);
+/* What was retired, while nothing is written in its place. */
+bool record_former(struct record *record, int lock);
 /* Whether it lives by its own time, where no guest sees to that. */
 bool record_lingers(const struct record *record, const struct lease *lease);
 /* Whether the guest lives: a pid alone would lie, it may be another's by now. Where

@@ -97,14 +97,18 @@ static int make(struct joining *j, struct error **err)
                          s->container, MAKES_MAX);
     /* What may be started again; what is older than its time, or than the machine's last start,
      * has no such record. */
-    const bool there = record_read(&before, s->lease.lock);
+    const bool there = record_read(&before, s->lease.lock) || record_former(&before, s->lease.lock);
     const bool waits = s->policy->scope == SCOPE_CONNECTION || before.linger == LINGER_GUEST ||
                        record_lingers(&before, &s->lease);
     if (watch(j, there ? &before : NULL, err) < 0)
         return -1;
     j->dead[0] = '\0';
-    record_clear(s->lease.lock);
     s->before = there && waits ? &before : NULL;
+    /* Whoever comes after us, if we break off, must know of it as we do. */
+    if (s->before)
+        record_retire(s->lease.lock);
+    else
+        record_clear(s->lease.lock);
     struct json_object *body = creation_body(s, j->policy, err);
     int rc = body ? j->way->make(j->way->data, body, &record, err) : -1;
     json_object_put(body);

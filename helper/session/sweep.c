@@ -19,10 +19,11 @@ enum {
     CHECK_EVERY = 60,
 };
 
-/* *found: it was there, and removed unless this fails or *kept says that it stays.
- * One of that name that isn't the owner's counts as none. */
-static int remove_stale(const struct sweep *s, const struct owner *owner, bool *found, bool *kept,
-                        struct error **err)
+/* *found: it was there, and removed unless this fails or *kept says that it stays: as the
+ * container of the record `former` does, if not NULL. One of that name that isn't the owner's
+ * counts as none. */
+static int remove_stale(const struct sweep *s, const struct owner *owner,
+                        const struct record *former, bool *found, bool *kept, struct error **err)
 {
     struct owned owned;
 
@@ -33,10 +34,11 @@ static int remove_stale(const struct sweep *s, const struct owner *owner, bool *
         error_clear(err);
         return 0;
     }
-    /* A kept one whose start was broken off: it is the next login's. */
-    *kept = owned.ours && owned.keep;
-    *found = owned.ours && !owned.keep;
-    if (!owned.ours || s->look)
+    /* One whose start was broken off: it is the next login's. */
+    const bool waits = owned.ours && former && strcmp(former->id, owned.state.id) == 0;
+    *kept = owned.ours && (owned.keep || waits);
+    *found = owned.ours && !*kept;
+    if (!owned.ours || s->look || (waits && !owned.keep))
         return 0;
     return owner_end(s->engine, &owned, found, err);
 }
@@ -101,12 +103,10 @@ void sweep_image(struct sweep *s, struct lease *lease)
 
 /* Whether it lives though nobody uses it now: it lingers or stands by, or is to
  * be started again. A session that was in standby once has its record still. */
-static bool entitled(const struct lease *stale, char state, struct record *record)
+static bool is_entitled(const struct lease *stale, char state, const struct record *record)
 {
     /* A connection's keeper holds the lock as long as there is the connection, and where it was
      * stopped keeps it without. */
-    if (!record_read(record, stale->lock))
-        return false;
     if (lease_is_connections(stale->session))
         return lease_is_kept(stale);
     if (!lease_is_shared(stale->session) && state != WATCHER_STANDBY)
@@ -128,7 +128,7 @@ static bool sweep_one(void *data, const struct lease *stale)
     long long age;
     char state = lease_noted(stale, &age);
 
-    if (entitled(stale, state, &record)) {
+    if (record_read(&record, stale->lock) && is_entitled(stale, state, &record)) {
         if (!s->look && sweep_is_due(&record))
             check_image(s, &record, stale->lock);
         return !s->go_on || s->go_on(s->data);
@@ -137,14 +137,15 @@ static bool sweep_one(void *data, const struct lease *stale)
         tell(s, &owner, err);
         return false;
     }
-    if (remove_stale(s, &owner, &found, &kept, &err) < 0) {
+    const bool was = record_former(&record, stale->lock) && is_entitled(stale, state, &record);
+    if (remove_stale(s, &owner, was ? &record : NULL, &found, &kept, &err) < 0) {
         tell(s, &owner, err);
         if (error_kind(err) == ERROR_LOST)
             return false;
     } else {
         if (found && !kept)
             tell(s, &owner, NULL);
-        if (!s->look && (found || state != WATCHER_CREATING || age > LATE_CREATE_AGE))
+        if (!s->look && (found || (!kept && (state != WATCHER_CREATING || age > LATE_CREATE_AGE))))
             lease_end(stale);
     }
     return !s->go_on || s->go_on(s->data);

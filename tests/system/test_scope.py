@@ -10,7 +10,7 @@ import time
 import pytest
 
 from harness import images, procs
-from harness.fake_engine import HIJACKED, frame, reply
+from harness.fake_engine import HIJACKED, FakeEngine, frame, reply
 from harness.relay import Relay
 from harness.scopes import a_minute_later, begun, configure, gone, hostname, remove
 from harness.wait import became, wait_for
@@ -291,6 +291,38 @@ def test_stopped_while_the_engine_is_away(world, login):
     configure(world, linger="60s")
     assert login.run("cat /tmp/f").stdout == b"mine\n"
     remove(world)
+
+
+@direct
+def test_a_login_right_after_a_broken_off_one(world, login):
+    """Or a sweep, before anybody has put right what that one left."""
+    configure(world, linger="60s")
+    assert login.run("echo mine >/tmp/f").returncode == 0
+    stop(world)
+    exited(world)
+    wait_for(lambda: kept(world), 10, "its keeper has seen that")
+    path = os.path.join(world.dir, "silent.sock")
+    engine, watchers = FakeEngine(path, ping=None), set(world.watchers())
+    try:
+        users = {"bt-*": {"scope": "user", "linger": "60s", "create": world.own_hostnames()}}
+        world.conf.write(users=users, engine={"endpoint": "unix://" + path})
+        proc = login.start("hostname")
+        wait_for(lambda: engine.held, 10, "it asks the engine")
+        watcher, = {row[0] for row in world.berths() if row[3] == "berth-watcher"} - watchers
+        os.kill(watcher, signal.SIGSTOP)
+        try:
+            os.kill(world.one_helper(), signal.SIGKILL)
+            proc.communicate()
+            configure(world, linger="60s")
+            got = world.berth("reap")
+            assert (got.returncode, got.stdout.splitlines()[-1]) == (0, "0 removed, 0 left"), got
+            assert login.run("cat /tmp/f").stdout == b"mine\n"
+        finally:
+            os.kill(watcher, signal.SIGCONT)
+        one_keeper(world)
+        remove(world)
+    finally:
+        engine.close()
 
 
 def test_guest_killed_under_a_session(world, login):
@@ -581,7 +613,12 @@ def test_killed_and_the_engine_does_not_know(world, login):
                                          "create": world.own_hostnames()}})
         assert login.run("echo mine >/tmp/f").returncode == 0
         relay.news = reply(200, world.container())
-        relay.kill = lambda: os.kill(first_process(world), signal.SIGKILL)
+        first = first_process(world)
+
+        def kill():
+            os.kill(first, signal.SIGKILL)
+            wait_for(lambda: not os.path.exists(f"/proc/{first}"), 5, "its end")
+        relay.kill = kill
         got = login.run("cat /tmp/f")
         assert (got.returncode, got.stdout, got.stderr) == (0, b"mine\n", b"")
         assert relay.killed

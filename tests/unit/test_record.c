@@ -74,6 +74,31 @@ static void test_round(void **state)
     assert_int_equal(seen.linger, LINGER_GUEST);
     record_clear(fd);
     assert_false(record_read(&seen, fd));
+    assert_false(record_former(&seen, fd));
+}
+
+/* There for the next who makes one, until that is done. */
+static void test_retired(void **state)
+{
+    struct record record = example(), seen;
+    struct error *err = NULL;
+    cleanup_fd int fd = file("k");
+    char noted;
+
+    (void)state;
+    record_retire(fd);
+    assert_false(record_former(&seen, fd));
+    assert_int_equal(record_write(&record, fd, &err), 0);
+    assert_false(record_former(&seen, fd));
+    record_retire(fd);
+    assert_false(record_read(&seen, fd));
+    assert_true(record_former(&seen, fd));
+    assert_memory_equal(&seen, &record, sizeof seen);
+    assert_int_equal(pread(fd, &noted, 1, 0), 1);
+    assert_int_equal(noted, 'k');
+    assert_int_equal(record_write(&record, fd, &err), 0);
+    assert_true(record_read(&seen, fd));
+    assert_false(record_former(&seen, fd));
 }
 
 /* It is the user's file, and root reads it. */
@@ -114,7 +139,7 @@ static void test_hostile(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round), cmocka_unit_test(test_retired),
                                        cmocka_unit_test(test_hostile)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
