@@ -67,17 +67,25 @@ static struct engine *reach_watched(struct joining *j, struct error **err)
 }
 
 /* What ends in the very moment says so in the runtime's words, and may do so before the engine
- * knows. */
-static bool has_ended(const struct joining *j, const struct record *record)
+ * knows. Of a client that went away meanwhile *err tells instead. */
+static bool has_ended(const struct joining *j, const struct record *record, struct error **err)
 {
     const struct session *s = j->session;
     const struct owner owner = {s->machine, s->request.account.uid, s->key};
-    cleanup_error struct error *err = NULL;
+    struct error *asked = NULL;
     struct owned owned;
 
-    if (owner_ask_noticed(j->engine, &owner, s->target.socket != NULL, &owned, &err) < 0)
-        return error_kind(err) == ERROR_NOT_FOUND;
-    return !owned.state.running || strcmp(owned.state.id, record->id) != 0;
+    if (owner_ask_noticed(j->engine, &owner, s->target.socket != NULL, &owned, &asked) == 0)
+        return !owned.state.running || strcmp(owned.state.id, record->id) != 0 ||
+               owned.state.pid != record->pid;
+    const bool gone = error_kind(asked) == ERROR_NOT_FOUND;
+    if (error_kind(asked) == ERROR_ABANDONED) {
+        error_clear(err);
+        *err = asked;
+    } else {
+        error_clear(&asked);
+    }
+    return gone;
 }
 
 /* It can't be joined as it is: paused, ended, or gone. */
@@ -118,7 +126,7 @@ static enum shared_join join(void *data, const struct record *record, struct err
                     &s->client, err) == 0)
         return SHARED_RUNS;
     bool unusable = error_kind(*err) == ERROR_NOT_FOUND || error_kind(*err) == ERROR_CONFLICT ||
-                    (error_kind(*err) == ERROR_OTHER && has_ended(j, record));
+                    (error_kind(*err) == ERROR_OTHER && has_ended(j, record, err));
     forwarding_stop(s);
     attach_close(j->attach);
     close_fd(&j->hang_up.pipe);

@@ -20,6 +20,7 @@
 
 enum {
     RETRY_MS = 100,
+    MARK_MS = 10,
     /* Whether a stopped one is there still; an engine that doesn't know, or is away, is asked
      * again less and less often, down to that. */
     LOOK_MS = 60000,
@@ -114,7 +115,7 @@ static bool take_up(struct kept *k, const struct record *now)
     if (now->linger == LINGER_GUEST || k->task.connection >= 0)
         return false;
     k->record = *now;
-    k->task.linger = now->linger;
+    k->task.linger = k->task.stopped = now->linger;
     k->task.stop = now->keep;
     k->over = false;
     k->look = 0;
@@ -227,19 +228,21 @@ static void lock_for_use(struct lease *lease)
         pause_ms(RETRY_MS);
 }
 
-/* Is known as its keeper. False where somebody else is to be: for he has written so, or has
- * started it again. Who kept it before that isn't gone yet while his engine answers him. */
-static bool take_mark(const struct kept *k)
+/* Without the lock, which the one who has the mark may want: waits for it. False where somebody
+ * else is to keep it, for he has written so, or has started it again. Who kept it before isn't
+ * gone yet while his engine answers him. */
+static bool await_mark(const struct kept *k)
 {
     struct record now;
 
     while (!lease_keep(k->lease)) {
-        if (!lease_is_there(k->lease))
+        if (k->lease->lock < 0)
             return false;
         if (record_peek(&now, k->lease) &&
-            (!is_same(&now, &k->record) || now.linger == k->task.stopped))
+            (!is_same(&now, &k->record) || now.linger != k->record.linger ||
+             now.linger == k->task.stopped))
             return false;
-        pause_ms(RETRY_MS);
+        pause_ms(MARK_MS);
     }
     return true;
 }
@@ -253,9 +256,9 @@ static bool lock_stopped(struct kept *k)
     cleanup_error struct error *err = NULL;
 
     k->lease->lock = alone.lock = -1;
-    const bool kept = take_mark(k);
+    const bool kept = lease_keep(k->lease);
     lease_unlock(&held);
-    bool mine = kept && keeper_lock(&alone, &k->record);
+    bool mine = (kept || await_mark(k)) && keeper_lock(&alone, &k->record);
     if (mine) {
         k->task.linger = k->record.linger = k->task.stopped;
         mine = record_write(&k->record, alone.lock, &err) == 0;

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/process.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,7 @@ static bool is_gone(pid_t pid)
 {
     cleanup_fd int process = process_open(pid, "", NULL);
 
-    return process < 0 || process_has_ended(process);
+    return process < 0 ? errno == ESRCH : process_has_ended(process);
 }
 
 int owner_ask_noticed(struct engine *engine, const struct owner *owner, bool local,

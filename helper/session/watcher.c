@@ -113,6 +113,8 @@ static void keep_as_made(const struct watcher_task *task, struct lease *lease,
 
     made.stop = record->keep;
     made.linger = record->linger;
+    if (task->connection < 0 && record->linger != LINGER_GUEST)
+        made.stopped = record->linger;
     keeper_run(&made, lease, record);
 }
 

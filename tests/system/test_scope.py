@@ -754,10 +754,12 @@ def test_a_keeper_that_is_slow_to_go(world, login, scope):
     keeper, = world.watchers()
     os.kill(keeper, signal.SIGSTOP)
     try:
-        assert run("cat /tmp/f") == "mine\n"
-        stop(world)
-        exited(world)
-        assert not became(lambda: keeper not in world.watchers(), 1)
+        # The second time one that is to keep it waits already.
+        for _ in range(2):
+            assert run("cat /tmp/f") == "mine\n"
+            stop(world)
+            exited(world)
+            assert not became(lambda: keeper not in world.watchers(), 1)
     finally:
         os.kill(keeper, signal.SIGCONT)
     one_keeper(world)
@@ -767,6 +769,38 @@ def test_a_keeper_that_is_slow_to_go(world, login, scope):
     one_keeper(world)
     transport.close()
     remove(world)
+
+
+@direct
+def test_two_keepers_of_a_connections_container(world, login):
+    """A login that broke off has put one beside who still waits for the lock: one stays."""
+    configure(world, "connection")
+    transport = login.transport()
+    run = runner(transport)
+    assert run("echo mine >/tmp/f") == ""
+    channel = transport.open_session()
+    channel.exec_command("echo up; sleep 1000")
+    assert channel.recv(10) == b"up\n"
+    helper, keeper = world.one_helper(), *world.watchers()
+    os.kill(helper, signal.SIGSTOP)         # and so has the lock
+    stop(world)
+    wait_for(lambda: kept(world), 10, "its keeper has seen that")
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        os.kill(helper, signal.SIGKILL)
+        channel.recv_exit_status()
+        world.conf.write(users={"bt-*": {"scope": "connection", "create": world.own_hostnames()}},
+                         engine={"endpoint": "unix:///nonexistent/engine.sock"})
+        assert run("hostname") == ""
+        wait_for(lambda: len(world.watchers()) == 2, 5, "a keeper of its own")
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    one_keeper(world)
+    configure(world, "connection")
+    assert run("cat /tmp/f") == "mine\n"
+    one_keeper(world)
+    transport.close()
+    gone(world, 10)
 
 
 def test_a_stopped_container_of_a_connection_whose_keeper_was_killed(world, login):
