@@ -69,7 +69,8 @@ bool keeper_lock(struct lease *lease, const struct record *mine)
         if (got < 0)
             return false;
         if (got > 0) {
-            bool known = record_read(&now, lease->lock);
+            bool known = record_read(&now, lease->lock) ||
+                         (mine && record_former(&now, lease->lock));
             return mine ? known && is_same(&now, mine) : !known;
         }
         /* A reader's look needs no lock. */
@@ -123,7 +124,8 @@ static bool take_up(struct kept *k, const struct record *now)
     return true;
 }
 
-/* `alone`: with the lock. Else somebody may just be making one, of whom nothing is written. */
+/* `alone`: with the lock. Else somebody may just be making one, of whom nothing is written; or
+ * has broken off, and what he retired is there still. */
 static bool is_mine(struct kept *k, bool alone, struct stat *st)
 {
     struct record now;
@@ -131,7 +133,7 @@ static bool is_mine(struct kept *k, bool alone, struct stat *st)
     if (fstat(k->lease->lock, st) < 0 || st->st_nlink == 0)
         return false;
     if (!record_read(&now, k->lease->lock))
-        return !alone;
+        return !alone || (record_former(&now, k->lease->lock) && is_same(&now, &k->record));
     return is_same(&now, &k->record) || take_up(k, &now);
 }
 
@@ -263,6 +265,9 @@ static bool lock_stopped(struct kept *k)
         k->task.linger = k->record.linger = k->task.stopped;
         mine = record_write(&k->record, alone.lock, &err) == 0;
     }
+    /* The mark first: whoever gets the lock then finds it free. */
+    if (!mine)
+        lease_unlock(k->lease);
     lease_unlock(&alone);
     if (!mine)
         return false; /* a sweep's */

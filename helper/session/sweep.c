@@ -35,7 +35,8 @@ static int remove_stale(const struct sweep *s, const struct owner *owner,
         return 0;
     }
     /* One whose start was broken off: it is the next login's. */
-    const bool waits = owned.ours && former && strcmp(former->id, owned.state.id) == 0;
+    const bool waits = owned.ours && !owned.state.dead && former &&
+                       strcmp(former->id, owned.state.id) == 0;
     *kept = owned.ours && (owned.keep || waits);
     *found = owned.ours && !*kept;
     if (!owned.ours || s->look || (waits && !owned.keep))

@@ -154,12 +154,15 @@ static void watch_shared(const struct watcher_task *task, int pipe)
     }
     if (record_peek(&record, &lease)) {
         if (made)
-            keeper_run(task, &lease, &record);
+            keep_as_made(task, &lease, &record);
         return;
     }
     /* The helper died over it. */
     if (!lease_is_there(&lease) || !keeper_lock(&lease, NULL))
         return;
+    /* What a later one left says more. */
+    if (record_former(&record, lease.lock))
+        before = record;
     if (goes_on(&mine, made, &before)) {
         lease_unlock(&lease);
         keep_as_made(task, &lease, &before);
@@ -186,7 +189,7 @@ void watcher_stand_in(const struct watcher *watcher, const struct watcher_task *
     if (is_there(watcher) || !record_peek(&record, lease))
         return;
     lease->make = false;
-    keeper_run(task, lease, &record);
+    keep_as_made(task, lease, &record);
 }
 
 /* fork(2): in the child *in is the pipe's reading end. */

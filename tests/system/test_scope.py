@@ -293,38 +293,6 @@ def test_stopped_while_the_engine_is_away(world, login):
     remove(world)
 
 
-@direct
-def test_a_login_right_after_a_broken_off_one(world, login):
-    """Or a sweep, before anybody has put right what that one left."""
-    configure(world, linger="60s")
-    assert login.run("echo mine >/tmp/f").returncode == 0
-    stop(world)
-    exited(world)
-    wait_for(lambda: kept(world), 10, "its keeper has seen that")
-    path = os.path.join(world.dir, "silent.sock")
-    engine, watchers = FakeEngine(path, ping=None), set(world.watchers())
-    try:
-        users = {"bt-*": {"scope": "user", "linger": "60s", "create": world.own_hostnames()}}
-        world.conf.write(users=users, engine={"endpoint": "unix://" + path})
-        proc = login.start("hostname")
-        wait_for(lambda: engine.held, 10, "it asks the engine")
-        watcher, = {row[0] for row in world.berths() if row[3] == "berth-watcher"} - watchers
-        os.kill(watcher, signal.SIGSTOP)
-        try:
-            os.kill(world.one_helper(), signal.SIGKILL)
-            proc.communicate()
-            configure(world, linger="60s")
-            got = world.berth("reap")
-            assert (got.returncode, got.stdout.splitlines()[-1]) == (0, "0 removed, 0 left"), got
-            assert login.run("cat /tmp/f").stdout == b"mine\n"
-        finally:
-            os.kill(watcher, signal.SIGCONT)
-        one_keeper(world)
-        remove(world)
-    finally:
-        engine.close()
-
-
 def test_guest_killed_under_a_session(world, login):
     configure(world, linger="1s")
     proc = login.start("echo up; sleep 1000")
@@ -740,6 +708,45 @@ def test_a_connections_container_that_somebody_stopped(world, login, how):
     wait_for(lambda: kept(world), 10, "its keeper has seen that")
     transport.close()
     gone(world, 10)
+
+
+@direct
+@pytest.mark.parametrize("scope", ["user", "connection"])
+def test_a_login_right_after_a_broken_off_one(world, login, scope):
+    """Or a sweep, before anybody has put right what that one left."""
+    configure(world, scope, linger="60s")
+    transport = login.transport()
+    run = runner(transport)
+    assert run("echo mine >/tmp/f") == ""
+    stop(world)
+    exited(world)
+    wait_for(lambda: kept(world), 10, "its keeper has seen that")
+    path = os.path.join(world.dir, "silent.sock")
+    engine, watchers = FakeEngine(path, ping=None), set(world.watchers())
+    try:
+        users = {"bt-*": {"scope": scope, "linger": "60s", "create": world.own_hostnames()}}
+        world.conf.write(users=users, engine={"endpoint": "unix://" + path})
+        channel = transport.open_session()
+        channel.exec_command("hostname")
+        wait_for(lambda: engine.held, 10, "it asks the engine")
+        watcher, = {row[0] for row in world.berths() if row[3] == "berth-watcher"} - watchers
+        os.kill(watcher, signal.SIGSTOP)
+        try:
+            os.kill(world.one_helper(), signal.SIGKILL)
+            channel.recv_exit_status()
+            configure(world, scope, linger="60s")
+            for _ in range(3):
+                got = world.berth("reap")
+                assert (got.returncode, got.stdout.splitlines()[-1]) == \
+                    (0, "0 removed, 0 left"), got
+            assert run("cat /tmp/f") == "mine\n"
+        finally:
+            os.kill(watcher, signal.SIGCONT)
+        one_keeper(world)
+        transport.close()
+        remove(world)
+    finally:
+        engine.close()
 
 
 @pytest.mark.parametrize("scope", ["user", "connection"])
