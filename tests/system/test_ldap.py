@@ -125,7 +125,7 @@ def engine_says(root, user):
             sock.connect(root.outside(path))
             sock.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
             return sock.recv(1000)
-    except ConnectionResetError:
+    except (BrokenPipeError, ConnectionResetError):
         return b""
     finally:
         proc.communicate(timeout=20)

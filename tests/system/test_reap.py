@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness import images
+from harness import images, procs
 from harness.client import need
 from harness.relay import Relay
 from harness.wait import wait_for
@@ -86,6 +86,7 @@ def finish(proc):
 def kill_all(pids):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: all(procs.ended(pid) for pid in pids), 5, "their end, and their locks'")
 
 
 def ids(world):

@@ -118,6 +118,14 @@ def watchers(uids, helper):
             if r[0] not in direct and r[2] != "Z" and r[4]]
 
 
+def ended(pid):
+    """Reaped or not: it has no files, and so no locks, any more."""
+    try:
+        return _status(pid)["State"].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def parent(pid):
     return int(_status(pid)["PPid"])
 
