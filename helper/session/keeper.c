@@ -21,6 +21,8 @@
 enum {
     RETRY_MS = 100,
     MARK_MS = 10,
+    /* For a lock that is just going. */
+    AGAIN_LAST_MS = 1000,
     /* Whether a stopped one is there still; an engine that doesn't know, or is away, is asked
      * again less and less often, down to that. */
     LOOK_MS = 60000,
@@ -176,6 +178,7 @@ static bool lock_unused(struct kept *k)
     struct stat st;
     struct timespec used = {0};
     long long since = -1;
+    long again = RETRY_MS;
     cleanup_fd int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
     snprintf(path, sizeof path, "/proc/self/fd/%d", lock);
@@ -190,9 +193,14 @@ static bool lock_unused(struct kept *k)
             return false;
         if (!alone) {
             since = -1;
-            /* Its end is told again and again: whoever has the lock still is to let it go. */
+            /* Its end is told again and again: whoever has the lock still is to let it go.
+             * Else the kernel tells of a closing before it takes the lock away. */
             if (k->over)
-                until = now_ms() + RETRY_MS;
+                again = RETRY_MS;
+            if (again <= AGAIN_LAST_MS) {
+                until = now_ms() + again;
+                again *= 2;
+            }
         } else {
             if (since < 0 || memcmp(&used, &st.st_mtim, sizeof used) != 0)
                 since = now_ms();
@@ -206,7 +214,8 @@ static bool lock_unused(struct kept *k)
         struct pollfd fds[3] = {{.fd = notify, .events = POLLIN},
                                 {.fd = k->process, .events = POLLIN},
                                 {.fd = k->over ? -1 : k->task.connection, .events = POLLIN}};
-        (void)poll(fds, 3, wait_time(k, until));
+        if (poll(fds, 3, wait_time(k, until)) > 0)
+            again = RETRY_MS;
     }
 }
 
